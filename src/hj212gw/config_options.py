@@ -1,0 +1,60 @@
+"""The options as the documentation and the errors show them, read from the settings' fields."""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+
+class Option(NamedTuple):
+    """One option: its full name, what it means, what it takes in words."""
+
+    name: str
+    env: str
+    description: str
+    accepted: str
+    default: Any
+    example: Any
+    is_secret: bool
+
+
+def options_of(settings_class: Any, env_prefix: str) -> dict[str, Option]:
+    """List the options of a settings class by full name: the top level's first, then section by section."""
+    sections = sections_of(settings_class)
+    fields = {name: field for name, field in settings_class.model_fields.items() if name not in sections}
+    for section, kind in sections.items():
+        fields.update({f"{section}.{name}": field for name, field in kind.model_fields.items()})
+    return {name: _option(name, field, env_prefix) for name, field in fields.items()}
+
+
+def sections_of(settings_class: Any) -> dict[str, Any]:
+    """List the sections of a settings class: name -> class."""
+    fields = settings_class.model_fields
+    return {
+        name: field.annotation for name, field in fields.items() if hasattr(field.annotation, "model_fields")
+    }
+
+
+def _option(name: str, field: Any, env_prefix: str) -> Option:
+    return Option(
+        name=name,
+        env=env_prefix + name.replace(".", "__").upper(),
+        description=field.description,
+        accepted=_accepted(field),
+        default=field.default,
+        example=field.examples[0] if field.examples else field.default,
+        is_secret="Secret" in str(field.annotation),
+    )
+
+
+def _accepted(field: Any) -> str:
+    """Say in words what a field takes."""
+    if field.json_schema_extra:
+        return str(field.json_schema_extra["accepted"])
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    kind = field.annotation if get_origin(field.annotation) is Literal or not kinds else kinds[0]
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if kind not in (int, float):
+        return "a path" if kind is Path else "text"
+    low = next((f"from {limit.ge}" for limit in field.metadata if hasattr(limit, "ge")), "above 0")
+    high = next(limit.le for limit in field.metadata if hasattr(limit, "le"))
+    return f"a {'whole number' if kind is int else 'number'} {low} to {high}"

@@ -1,0 +1,53 @@
+"""The events of the log as one table; `telemetry` writes them."""
+
+from collections.abc import Mapping
+from logging import DEBUG, ERROR, INFO, WARNING, getLevelName
+from typing import NamedTuple
+
+
+class Event(NamedTuple):
+    """A line of the log: its level, its meaning, and the metric that moves with it."""
+
+    level: int
+    meaning: str
+    metric: str = ""
+
+
+EVENTS: Mapping[str, Event] = {
+    "gateway.started": Event(INFO, "the ports are open"),
+    "gateway.readied": Event(INFO, "packets are accepted and kept"),
+    "gateway.stopping": Event(INFO, "no new connections; what was received is being finished"),
+    "gateway.stopped": Event(INFO, "all is closed; the last line of a clean stop"),
+    "session.opened": Event(DEBUG, "a connection was accepted", "sessions_opened_total"),
+    "session.closed": Event(INFO, "a connection ended, why, and what it carried", "sessions_closed_total"),
+    "frame.rejected": Event(
+        WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"
+    ),
+    "logger.questioned": Event(
+        WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
+    ),
+    "packets.quarantined": Event(WARNING, "packets were kept apart", "packets_quarantined_total"),
+    "packets.released": Event(INFO, "held packets were given their readings", "packets_released_total"),
+    "journal.filled": Event(ERROR, "no room: loggers wait until there is", "journal_filled_total"),
+    "journal.freed": Event(INFO, "there is room again: loggers go on"),
+    "journal.damaged": Event(ERROR, "a segment cannot be read and was kept aside", "journal_damaged_total"),
+    "journal.failed": Event(ERROR, "a write or fsync failed: the process stops", "journal_failures_total"),
+    "batch.stored": Event(DEBUG, "a batch was committed to the database", "store_batch_duration_seconds"),
+    "store.lost": Event(
+        WARNING, "the database did not take a batch; it is tried again", "store_retries_total"
+    ),
+    "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),
+    "store.recovered": Event(INFO, "the database is back", "store_recoveries_total"),
+    "partitions.ensured": Event(
+        DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"
+    ),
+}
+
+
+def event_table() -> str:
+    """Render every event as a Markdown table."""
+    lines = ["| event | level | means | counted by |", "| --- | --- | --- | --- |"]
+    for name, event in EVENTS.items():
+        metric = f"`hj212gw_{event.metric}`" if event.metric else ""
+        lines.append(f"| `{name}` | {getLevelName(event.level)} | {event.meaning} | {metric} |")
+    return "\n".join(lines)

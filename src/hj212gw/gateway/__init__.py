@@ -1,0 +1,1 @@
+"""Receive packets over TCP, keep them, answer them, bring them to the database."""

@@ -1,0 +1,143 @@
+"""Journal groups to store batches: parse again, judge, number the data loggers, keep track of who was heard."""
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hj212gw import telemetry
+from hj212gw.clock import from_us
+from hj212gw.errors import PacketError
+from hj212gw.gateway.admission import Admission, Verdict
+from hj212gw.gateway.intake import ACCEPTED
+from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.store.loggers import add_found_loggers, add_loggers
+from hj212gw.store.rows import Activity, Batch, PacketRow, PacketRows
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+    from hj212gw.journal import Group, Record
+
+_SLICE = 64  # records between two turns of the event loop, about a millisecond
+
+
+class BatchMaker:
+    """Turns what the journal holds into batches for the writer.
+
+    Args:
+        admission: who is registered.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._numbers: dict[str, int] = {}
+        self._heard: dict[str, Activity] = {}
+
+    def forget_numbers(self) -> None:
+        """Drop what was learnt of a database that may be another one now."""
+        self._numbers.clear()
+
+    async def make(self, connection: "Connection", groups: list["Group"], after: int) -> Batch:
+        """Make one batch of whole groups.
+
+        Args:
+            connection: for numbers of data loggers met for the first time.
+            groups: one or more, in order.
+            after: the position before them.
+        Raises:
+            StoreUnavailable: try again.
+        """
+        arrivals: list[Arrival] = []
+        rejects: list[tuple[datetime, str, str, str, bytes]] = []
+        records = [record for group in groups for record in group.records]
+        for start in range(0, len(records), _SLICE):
+            for record in records[start : start + _SLICE]:
+                self._read(record, arrivals, rejects)
+            await asyncio.sleep(0)
+        packets = await self._make_packets(connection, arrivals)
+        through = from_us(records[-1].received_at_us) if records else from_us(0)
+        return Batch(packets, rejects, [], after, groups[-1].seq, through)
+
+    async def remake(self, connection: "Connection", held: list[PacketRow]) -> list[PacketRows]:
+        """Make the rows of packets that were held back, now that their data loggers are registered."""
+        arrivals = [read_arrival(row.raw, row.received_at, row.peer, row.key_id or "") for row in held]
+        return await self._make_packets(connection, arrivals)
+
+    def take_activity(self) -> list[Activity]:
+        """Return who was heard since the last call."""
+        heard, self._heard = self._heard, {}
+        return list(heard.values())
+
+    def _read(
+        self,
+        record: "Record",
+        arrivals: list[Arrival],
+        rejects: list[tuple[datetime, str, str, str, bytes]],
+    ) -> None:
+        received_at = from_us(record.received_at_us)
+        reason, _, detail = record.note.partition("\t")
+        if record.kind == ACCEPTED:
+            try:
+                arrivals.append(read_arrival(record.body, received_at, record.peer, record.note))
+                return
+            except PacketError as error:
+                reason, detail = error.reason, str(error)
+        rejects.append((received_at, record.peer, reason, detail, record.body))
+
+    async def _make_packets(self, connection: "Connection", arrivals: list[Arrival]) -> list[PacketRows]:
+        verdicts = [self._admission.judge(arrival.packet.mn, arrival.packet.pw) for arrival in arrivals]
+        await self._number(connection, arrivals, verdicts)
+        packets: list[PacketRows] = []
+        for start in range(0, len(arrivals), _SLICE):
+            for arrival, verdict in zip(
+                arrivals[start : start + _SLICE], verdicts[start : start + _SLICE], strict=True
+            ):
+                packets.append(self._make_packet(arrival, verdict))  # noqa: PERF401 - a slice a turn
+            await asyncio.sleep(0)
+        return packets
+
+    def _make_packet(self, arrival: Arrival, verdict: Verdict) -> PacketRows:
+        mn = arrival.packet.mn
+        warnings: tuple[str, ...] = ()
+        if verdict is not Verdict.KNOWN:
+            telemetry.logger_seen(mn, verdict)
+            warnings = (verdict.value,)
+        is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
+        number = None if is_held else self._numbers.get(mn)
+        rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
+        self._hear(rows)
+        return rows
+
+    def _hear(self, rows: PacketRows) -> None:
+        packet = rows.packet
+        skew = (packet.qn_at - packet.received_at).total_seconds() if rows.has_qn else None
+        data_time = rows.readings[0][_DATA_TIME] if rows.readings else None
+        before = self._heard.get(packet.mn)
+        if before is not None and data_time is None:
+            data_time = before.last_data_time
+        self._heard[packet.mn] = Activity(packet.mn, packet.received_at, data_time, skew)
+
+    async def _number(
+        self, connection: "Connection", arrivals: list[Arrival], verdicts: list[Verdict]
+    ) -> None:
+        """Find the numbers of registered data loggers; register unknown ones where that is the policy."""
+        new: set[str] = set()
+        found: dict[str, str] = {}
+        for arrival, verdict in zip(arrivals, verdicts, strict=True):
+            mn = arrival.packet.mn
+            if mn in self._numbers or not mn:
+                continue
+            if verdict is Verdict.UNKNOWN_MN:
+                if not self._admission.accepts_unknown:
+                    continue
+                found[mn] = arrival.packet.st
+            new.add(mn)
+        if found:
+            await add_found_loggers(connection, found.items())
+            for mn, st in found.items():
+                self._admission.add_found(mn, st)
+        if new:
+            self._numbers |= await add_loggers(connection, new)
+
+
+_DATA_TIME = 7  # place of data_time in a reading row

@@ -1,0 +1,173 @@
+"""The ordered steps of one packet: accept, journal, durable, answer.
+
+An answer leaves only after the journal's fsync. What waits for the disk is bounded in bytes for each session and for
+all of them together; the journal without room holds every session up.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hj212gw import telemetry
+from hj212gw.clock import Clock
+from hj212gw.errors import JournalFull, PacketError
+from hj212gw.journal import Journal, Record
+from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
+from hj212gw.protocol.codes import GRAIN_BY_CN
+
+if TYPE_CHECKING:
+    from hj212gw.gateway.admission import Admission
+    from hj212gw.gateway.session import Session
+
+ACCEPTED, REJECTED = 0, 1  # kinds of journal record
+
+_FIRST_CLASS_GRAINS = ("hour", "day")
+_FIRST_CLASS = frozenset(cn for cn, grain in GRAIN_BY_CN.items() if grain in _FIRST_CLASS_GRAINS)
+_LOW_SHARE = 4
+_MAX_MNS = 1024  # of one session, kept for its idle timeout
+
+
+class Intake:
+    """Takes frames of all sessions into the journal.
+
+    Args:
+        journal: where they are kept.
+        admission: knows the loggers' intervals.
+        clock: stamps arrivals.
+        high_water_bytes: most that may wait for the disk in all before sessions pause.
+    """
+
+    def __init__(self, journal: Journal, admission: "Admission", clock: Clock, *, high_water_bytes: int) -> None:
+        self.sessions: set[Session] = set()
+        self.on_quiet: Callable[[], None] | None = None
+        self._journal = journal
+        self._admission = admission
+        self._clock = clock
+        self._high_water_bytes = high_water_bytes
+        self._waiting_bytes = 0
+        self._accepted = 0
+        self._received = 0
+        self._paused: set[Session] = set()
+        self._blocked: set[Session] = set()
+        self._answered: dict[str, int] = {}
+        self._ack_secs: list[float] = []
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of accepted frames that are not on disk yet."""
+        return self._waiting_bytes
+
+    def session_opened(self, session: "Session") -> None:
+        """Note a new connection."""
+        self.sessions.add(session)
+        telemetry.session_opened(session.session_id, session.peer)
+
+    def session_closed(self, session: "Session", reason: str) -> None:
+        """Note a connection's end, once."""
+        self.sessions.discard(session)
+        self._paused.discard(session)
+        self._blocked.discard(session)
+        telemetry.session_closed(
+            session.session_id,
+            session.peer,
+            reason,
+            packets=session.packet_count,
+            rejects=session.reject_count,
+            noise_bytes=session.noise_bytes,
+            mns=len(session.mns),
+        )
+        if not self.sessions and self.on_quiet is not None:
+            self.on_quiet()
+
+    def take(self, session: "Session", event: Frame | Discard) -> bool:
+        """Take one event; False when the journal has no room and the session must wait with it."""
+        if isinstance(event, Discard):
+            return self._discard(session, event)
+        try:
+            packet = parse_packet(event.segment)
+        except PacketError as error:
+            detail = f"{error} (QnRtn {error.qn_rtn})"
+            return self._discard(session, Discard("header", detail, event.raw, event.offset))
+        return self._accept(session, event, packet)
+
+    def resume_blocked(self) -> None:
+        """Go on with the sessions that waited for room in the journal."""
+        for session in list(self._blocked):
+            self._blocked.discard(session)
+            if not session.take_waiting():
+                return
+
+    def publish_counts(self) -> None:
+        """Move what was counted since the last call to the metrics."""
+        telemetry.frames_received(self._received)
+        telemetry.frames_accepted(self._accepted)
+        self._received = self._accepted = 0
+        for cn, count in self._answered.items():
+            telemetry.acks_sent(cn, count)
+        self._answered.clear()
+        telemetry.ack_observed_many(self._ack_secs)
+        self._ack_secs.clear()
+
+    def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:
+        cn = find_answer(packet)
+        answer = encode_answer(packet, cn) if cn is not None else None
+        size = len(frame.raw)
+        settle = partial(self._settle, session, size, cn, answer, session.heard_at)
+        record = Record(self._clock.now_us(), ACCEPTED, session.peer, "", frame.raw)
+        try:
+            self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
+        except JournalFull:
+            self._blocked.add(session)
+            return False
+        self._received += 1
+        self._accepted += 1
+        session.packet_count += 1
+        session.hold(size)
+        self._waiting_bytes += size
+        if self._waiting_bytes > self._high_water_bytes:
+            self._paused.add(session)
+            session.pause("shared water")
+        if packet.mn not in session.mns and len(session.mns) < _MAX_MNS:
+            session.mns.add(packet.mn)
+            session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
+        return True
+
+    def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:
+        """A packet is on disk: answer it and let readers go on."""
+        session.settle(size, answer)
+        self._waiting_bytes -= size
+        if cn is not None:
+            self._answered[cn] = self._answered.get(cn, 0) + 1
+            self._ack_secs.append(session.now() - heard_at)
+        if self._paused and self._waiting_bytes * _LOW_SHARE <= self._high_water_bytes:
+            paused, self._paused = self._paused, set()
+            for waiting in paused:
+                waiting.resume("shared water")
+        if not self._waiting_bytes and self.on_quiet is not None:
+            self.on_quiet()
+
+    def _discard(self, session: "Session", discard: Discard) -> bool:
+        """Count a span that is no packet; all but noise is kept with its reason."""
+        size = len(discard.raw)
+        if discard.reason == "noise":
+            session.noise_bytes += size
+            telemetry.noise_discarded(size, 1)
+            return True
+        note = f"{discard.reason}\t{discard.detail}"
+        record = Record(self._clock.now_us(), REJECTED, session.peer, note, discard.raw)
+        try:
+            self._journal.submit(record, _nothing)
+        except JournalFull:
+            if self._journal.stats().is_full:
+                self._blocked.add(session)
+                return False
+            # Rejects have a byte share of their own; beyond it they are only counted, and told once.
+            telemetry.reject_dropped(discard.reason, size)
+        self._received += 1
+        session.reject_count += 1
+        telemetry.frame_rejected(discard.reason, session.peer, discard.detail)
+        return True
+
+
+def _nothing() -> None:
+    """A reject is not answered."""

@@ -1,0 +1,128 @@
+"""Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings
+from hj212gw.protocol.codes import GRAIN_BY_CN
+from hj212gw.protocol.times import WIRE_ZONE, parse_qn
+from hj212gw.store.rows import READING_TABLES, STORED, UNREGISTERED, DirtyRow, PacketRow, PacketRows
+
+DIGEST_BYTES = 16
+OLDEST_DATA = timedelta(days=400)
+NEWEST_DATA = timedelta(days=1)
+
+_SLOT_SECS = 300  # arrival slot of a packet without a readable QN
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099  # what `packets` is partitioned over
+_MAX_QN_DIGITS = 18  # fits a bigint
+_TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
+
+
+class Arrival(NamedTuple):
+    """A kept frame with how it came.
+
+    Attributes:
+        frame: whole, checked.
+        received_at: aware, UTC.
+        peer: host:port.
+        key_id: of the key its data area is encrypted with, "" for plain.
+        packet: parsed from the frame.
+        segment: the frame's data segment.
+        warnings: of the frame.
+    """
+
+    frame: bytes
+    received_at: datetime
+    peer: str
+    key_id: str
+    packet: Packet
+    segment: bytes
+    warnings: tuple[str, ...]
+
+
+def read_arrival(frame: bytes, received_at: datetime, peer: str, key_id: str = "") -> Arrival:
+    """Read a kept frame again.
+
+    Raises:
+        PacketError: the frame was kept by a version that accepted what this one does not.
+    """
+    segment, warnings = open_frame(frame)
+    return Arrival(frame, received_at, peer, key_id, parse_packet(segment), segment, warnings)
+
+
+def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
+    """Make the rows of one packet.
+
+    Args:
+        arrival: the packet as it came.
+        logger_id: number of its data logger; None holds it back without readings.
+        more_warnings: what admission noticed.
+    """
+    packet = arrival.packet
+    qn_at, has_qn = _place(packet.qn, arrival.received_at)
+    warnings = (*arrival.warnings, *packet.warnings, *more_warnings)
+    table = _TABLE_BY_CN.get(packet.cn) if logger_id is not None else None
+    rows: list[tuple[Any, ...]] = []
+    odd: list[tuple[Any, ...]] = []
+    dirty = None
+    if table is not None and logger_id is not None:
+        readings = parse_readings(packet.cp)
+        if readings.rows:
+            warnings += readings.warnings
+            head = (logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
+            rows = [head + _with_json(row) for row in readings.rows]
+            moment = readings.rows[0].data_time
+            if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
+                warnings += ("data_time_odd",) if moment else ()
+                odd, rows = [(*row, readings.data_time_text) for row in rows], []
+            else:
+                dirty = DirtyRow(logger_id, packet.cn, _local_day(moment))
+    digest = blake2b(arrival.segment, digest_size=DIGEST_BYTES).digest()
+    row = PacketRow(
+        qn_at,
+        digest,
+        arrival.received_at,
+        packet.mn,
+        packet.st,
+        packet.cn,
+        packet.qn or None,
+        packet.pnum,
+        packet.pno,
+        packet.flag,
+        packet.edition,
+        arrival.peer,
+        STORED if logger_id is not None else UNREGISTERED,
+        list(dict.fromkeys(warnings)) or None,
+        arrival.key_id or None,
+        arrival.frame,
+    )
+    return PacketRows(row, has_qn, table if rows else None, rows, odd, dirty)
+
+
+def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
+    """Tell the moment a packet's identity lives in: QN's own, independent of arrival, where it has one."""
+    moment = parse_qn(qn) if qn else None
+    if moment is not None and _FIRST_YEAR < moment.year < _LAST_YEAR:
+        return moment, True
+    slot = int(received_at.timestamp()) // _SLOT_SECS * _SLOT_SECS
+    return datetime.fromtimestamp(slot, UTC), False
+
+
+def _qn_number(qn: str) -> int | None:
+    return int(qn) if 0 < len(qn) <= _MAX_QN_DIGITS else None
+
+
+def _with_json(row: Any) -> Any:
+    if row.extra is None:
+        return row
+    return row._replace(extra=json.dumps(row.extra, ensure_ascii=False))
+
+
+@lru_cache(maxsize=4096)
+def _local_day(moment: datetime) -> date:
+    return moment.astimezone(WIRE_ZONE).date()
+
+

@@ -1,0 +1,245 @@
+"""The gateway as a whole: listen, keep, drain, stop in order."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hj212gw import telemetry
+from hj212gw.clock import Clock
+from hj212gw.errors import ConfigError, Hj212Error, JournalError
+from hj212gw.gateway.admission import Admission
+from hj212gw.gateway.batches import BatchMaker
+from hj212gw.gateway.drain import Drain, DrainLimits
+from hj212gw.gateway.intake import Intake
+from hj212gw.gateway.session import Session
+from hj212gw.journal import Journal, JournalSettings
+from hj212gw.store.writer import Writer
+
+_TICK_SECS = 1.0
+_CLOSE_SECS = 1.0  # for answers still in socket buffers
+_IDLE_INTERVALS = 3  # 15 minutes or three of the logger's own intervals, whichever is longer
+
+
+class GatewayLimits(NamedTuple):
+    """How the gateway listens and how much it holds.
+
+    Attributes:
+        host, port: where to listen; port 0 takes any free one.
+        max_segment_bytes: longest data segment accepted.
+        idle_timeout_secs: a silent connection is closed after this, or three intervals of its loggers.
+        session_high_water_bytes, high_water_bytes: most that waits for the disk, for one and for all.
+        max_sessions: more connections than this are closed at once.
+        backlog: connections the kernel keeps waiting.
+        stop_timeout_secs: longest a stop waits for the journal and for the database.
+    """
+
+    host: str
+    port: int
+    max_segment_bytes: int
+    idle_timeout_secs: float
+    session_high_water_bytes: int
+    high_water_bytes: int
+    max_sessions: int
+    backlog: int
+    stop_timeout_secs: float
+
+
+class Gateway:
+    """One gateway process.
+
+    Args:
+        limits: where and how much.
+        journal_settings: the journal's directory and sizes.
+        writer_of: makes the database's writer for a journal; None runs without a database.
+        drain_limits: how the journal is drained.
+        clock: stamps arrivals.
+    """
+
+    def __init__(
+        self,
+        limits: GatewayLimits,
+        journal_settings: JournalSettings,
+        writer_of: Callable[[Journal], Writer],
+        drain_limits: DrainLimits,
+        clock: Clock,
+    ) -> None:
+        self._limits = limits
+        self._journal_settings = journal_settings
+        self._writer_of = writer_of
+        self._drain_limits = drain_limits
+        self._clock = clock
+        self._server: asyncio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sessions_made = 0
+        self._stopping = False
+        self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
+
+    async def start(self, *, accepts_unknown: bool) -> tuple[str, int]:
+        """Open the journal, begin to drain and listen.
+
+        Returns:
+            The address that is listened on.
+        Raises:
+            JournalUnwritable: another process holds the journal, or its directory cannot be written.
+            ConfigError: the port cannot be had.
+        """
+        self._journal = Journal.open(
+            self._journal_settings, now_us=self._clock.now_us(), on_commit=telemetry.journal_committed
+        )
+        self._journal.on_full = telemetry.journal_filled
+        self._journal.on_room = self._room
+        self._journal.on_failure = self._fail
+        self._journal.on_durable = self._durable
+        for path in self._journal.damaged:
+            telemetry.journal_damaged(str(path))
+        self._admission = Admission(
+            accepts_unknown=accepts_unknown, snapshot=self._journal_settings.directory / "registry.json"
+        )
+        self._admission.load_snapshot()
+        self._intake = Intake(
+            self._journal, self._admission, self._clock, high_water_bytes=self._limits.high_water_bytes
+        )
+        self._drain = Drain(
+            self._journal,
+            self._writer_of(self._journal),
+            BatchMaker(self._admission),
+            self._admission,
+            self._clock,
+        )
+        address = await self._listen()
+        self._tasks = [asyncio.create_task(self._run_drain()), asyncio.create_task(self._tick())]
+        telemetry.gateway_started(*address, journal=str(self._journal.uuid))
+        return address
+
+    def find_fault(self) -> str | None:
+        """Say why the gateway is not ready to take packets, None when it is."""
+        if self._stopping:
+            return "the gateway is stopping"
+        if self.failed.done():
+            return str(self.failed.result())
+        stats = self._journal.stats()
+        if stats.is_full:
+            return f"the journal has no room ({stats.total_bytes} bytes in {self._journal_settings.directory})"
+        return None
+
+    def publish(self) -> None:
+        """Bring the metrics up to date; called before each scrape."""
+        self._intake.publish_counts()
+        stats = self._journal.stats()
+        oldest = None if stats.oldest_pending_us is None else stats.oldest_pending_us / 1_000_000
+        telemetry.journal_measured(
+            stats.pending_records, stats.pending_bytes, oldest, stats.total_bytes
+        )
+
+    async def stop(self) -> None:
+        """Stop in order: no new lines, no reading, what came is kept and answered, then drained."""
+        if self._stopping:
+            return
+        self._stopping = True
+        telemetry.gateway_stopping("asked" if not self.failed.done() else "failed")
+        await self._stop_listening()
+        await self._finish_sessions()
+        await self._finish_drain()
+        self._tasks[1].cancel()
+        self.publish()
+        pending = self._journal.stats().pending_records
+        try:
+            await self._journal.close()
+        except JournalError as error:
+            self._fail(error)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        telemetry.gateway_stopped(pending_packets=pending)
+
+    async def _listen(self) -> tuple[str, int]:
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self._make_session, self._limits.host, self._limits.port, backlog=self._limits.backlog
+            )
+        except OSError as error:
+            where = f"{self._limits.host}:{self._limits.port}"
+            await self._journal.close()
+            raise ConfigError(f"cannot listen on {where}: {error}; is another gateway running?") from error
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    def _make_session(self) -> asyncio.Protocol:
+        self._sessions_made += 1
+        session = Session(
+            self._intake,
+            self._sessions_made,
+            max_segment=self._limits.max_segment_bytes,
+            high_water_bytes=self._limits.session_high_water_bytes,
+        )
+        if len(self._intake.sessions) >= self._limits.max_sessions:
+            asyncio.get_running_loop().call_soon(session.abort, "limit")
+        return session
+
+    def _durable(self) -> None:
+        self._drain.wake()
+
+    def _room(self) -> None:
+        telemetry.journal_freed()
+        self._intake.resume_blocked()
+
+    def _fail(self, error: Hj212Error) -> None:
+        if not self.failed.done():
+            telemetry.journal_failed(error)
+            self.failed.set_result(error)
+
+    async def _run_drain(self) -> None:
+        try:
+            await self._drain.run(self._drain_limits)
+        except Hj212Error as error:
+            self._fail(error)
+        finally:
+            await self._drain.close()
+
+    async def _tick(self) -> None:
+        """Every second: metrics, and connections that have been silent for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_SECS)
+            self.publish()
+            now = loop.time()
+            for session in list(self._intake.sessions):
+                longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)
+                if now - session.heard_at > longest:
+                    session.close("idle")
+
+    async def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for session in self._intake.sessions:
+            session.pause("stopping")
+
+    async def _finish_sessions(self) -> None:
+        """Wait until what came is on disk and answered, then close the lines."""
+        intake = self._intake
+        if not self.failed.done():
+            await self._wait_until(lambda: intake.waiting_bytes == 0, self._limits.stop_timeout_secs)
+        for session in list(intake.sessions):
+            session.close("stopped")
+        if not await self._wait_until(lambda: not intake.sessions, _CLOSE_SECS):
+            for session in list(intake.sessions):
+                session.abort("stopped")
+            await asyncio.sleep(0)
+
+    async def _wait_until(self, condition: Callable[[], bool], secs: float) -> bool:
+        """Wait for a condition that the intake tells changes of; False when time ran out."""
+        changed = asyncio.Event()
+        self._intake.on_quiet = changed.set
+        try:
+            async with asyncio.timeout(secs):
+                while not condition():
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _finish_drain(self) -> None:
+        self._drain.stop()
+        _, late = await asyncio.wait({self._tasks[0]}, timeout=self._limits.stop_timeout_secs)
+        for task in late:
+            task.cancel()

@@ -1,0 +1,35 @@
+"""HJ 212 without input or output: bytes to frames to packets to readings, and back."""
+
+from hj212gw.protocol.codes import CommandKind, sender_kind
+from hj212gw.protocol.crc import crc16, crc_text
+from hj212gw.protocol.dataarea import DataArea, encode_data_area, parse_data_area
+from hj212gw.protocol.editions import Edition
+from hj212gw.protocol.exchange import encode_answer, find_answer
+from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
+from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
+from hj212gw.protocol.readings import Reading, Readings, parse_readings
+
+__all__ = [
+    "CommandKind",
+    "DataArea",
+    "Discard",
+    "Edition",
+    "Frame",
+    "FrameBuffer",
+    "Packet",
+    "Reading",
+    "Readings",
+    "check_crc",
+    "crc16",
+    "crc_text",
+    "encode_answer",
+    "encode_data_area",
+    "encode_frame",
+    "encode_packet",
+    "find_answer",
+    "open_frame",
+    "parse_data_area",
+    "parse_packet",
+    "parse_readings",
+    "sender_kind",
+]

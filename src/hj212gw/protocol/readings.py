@@ -1,0 +1,273 @@
+"""Packet to reading rows: pure, total, deterministic (HJ 212-2017, 6.3.3 and annex C).
+
+A data logger sends one shape again and again: the same names and separators with other values. So a
+shape is understood once, into a plan of where each value stands, and later packets of the shape only
+have their values picked out (`bench/codec.py`). Any doubt goes to the plain way, which both agree with.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from hj212gw.protocol.codes import is_known_data_flag
+from hj212gw.protocol.dataarea import DataArea, parse_data_area
+from hj212gw.protocol.times import parse_data_time
+
+Extra = dict[str, str]
+
+VALUE_SUFFIXES = ("Rtd", "Min", "Avg", "Max", "Cou", "ZsRtd", "ZsMin", "ZsAvg", "ZsMax")  # 7.2
+OTHER_SUFFIXES = frozenset(
+    "EFlag SampleTime RS RT Ala UpValue LowValue Data DayData NightData Info SN RawAvg CompleteTime "
+    "SampleType SampleRd StandardValue ResultType".split()
+)
+
+_SLOTS = {suffix: index for index, suffix in enumerate(VALUE_SUFFIXES)}
+_FLAG_SLOT = len(VALUE_SUFFIXES)
+_FOLDED = {name.casefold(): name for name in (*VALUE_SUFFIXES, "Flag", *OTHER_SUFFIXES)}
+_PLAIN_DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_MAX_NUMBER = 300  # characters; a float holds 308 digits before the point
+
+
+class Reading(NamedTuple):
+    """One factor of one packet.
+
+    Attributes:
+        factor: its code as sent.
+        nth: 0, or how many of the same factor and suffix came before in the packet.
+        data_time: DataTime in UTC, None where it is no moment.
+        rtd, min, avg, max, cou: values as sent, in whatever unit the data logger uses.
+        zs_rtd, zs_min, zs_avg, zs_max: converted (折算) values.
+        data_flag: the factor's flag as sent, None where absent, which is not the same as N.
+        extra: other suffixes and unreadable values by suffix, text as sent; None where there are none.
+    """
+
+    factor: str
+    nth: int
+    data_time: datetime | None
+    rtd: float | None
+    min: float | None
+    avg: float | None
+    max: float | None
+    cou: float | None
+    zs_rtd: float | None
+    zs_min: float | None
+    zs_avg: float | None
+    zs_max: float | None
+    data_flag: str | None
+    extra: Extra | None
+
+
+class Readings(NamedTuple):
+    """The readings of one packet.
+
+    Attributes:
+        rows: in the order their factors first came.
+        data_time_text: DataTime as sent, "" where absent.
+        warnings: slugs of what was odd yet accepted.
+    """
+
+    rows: list[Reading]
+    data_time_text: str
+    warnings: tuple[str, ...] = ()
+
+
+class _Plan(NamedTuple):
+    numbers: Callable[[list[bytes]], tuple[bytes, ...]]
+    flags: Callable[[list[bytes]], tuple[bytes, ...]]
+    data_time: int
+    pool_tail: tuple[Any, ...]
+    rows: tuple[Callable[[list[Any]], tuple[Any, ...]], ...]
+    warnings: tuple[str, ...]
+
+
+_NOT_SEPARATORS = bytes(byte for byte in range(256) if byte not in b"=,;")
+_NUMBER_CHARACTERS = b"0123456789.-"
+_ALTERNATING = re.compile(rb"=(?:[;,]=)*")
+_MAX_PLANS = 4096
+_plans: dict[tuple[bytes, ...], _Plan | None] = {}
+_flag_texts: dict[bytes, str] = {}
+_new = tuple.__new__
+
+
+def parse_readings(cp: bytes) -> Readings:
+    """Read the rows of a data area.
+
+    Args:
+        cp: the data area of an upload that carries readings (2011, 2031, 2051, 2061 and kin).
+    Returns:
+        A row per factor and repetition; a value that is not a plain decimal number is None with the
+        warning `value_unreadable`, its text stands in `extra`. Never fails.
+    """
+    if cp.endswith(b";"):
+        cp = cp.rstrip(b";")
+    structure = cp.translate(None, _NOT_SEPARATORS)
+    tokens = cp.replace(b",", b";").replace(b"=", b";").split(b";")
+    shape = (structure, *tokens[::2])
+    plan = _plans.get(shape)
+    if plan is None:
+        plan = _learn(shape, cp)
+    if plan is not None:
+        readings = _apply(plan, tokens)
+        if readings is not None:
+            return readings
+    return read_rows(parse_data_area(cp))
+
+
+def _apply(plan: _Plan, tokens: list[bytes]) -> Readings | None:
+    """Pick the values of a known shape; None when one of them needs the plain way."""
+    numbers = plan.numbers(tokens)
+    joined = b"".join(numbers)
+    if joined.translate(None, _NUMBER_CHARACTERS) or len(joined) > _MAX_NUMBER:
+        return None
+    try:
+        pool: list[Any] = list(map(float, numbers))
+        pool += map(_flag_texts.__getitem__, plan.flags(tokens))
+    except (ValueError, KeyError):
+        return None
+    text = tokens[plan.data_time].decode()
+    moment = parse_data_time(text)
+    if moment is None:
+        return None
+    pool.append(moment)
+    pool += plan.pool_tail
+    return Readings([_new(Reading, pick(pool)) for pick in plan.rows], text, plan.warnings)
+
+
+def read_rows(area: DataArea) -> Readings:
+    """Read the rows of a split data area, the plain way."""
+    rows: dict[tuple[str, int], list[Any]] = {}
+    latest: dict[str, int] = {}
+    warnings = list(area.warnings)
+    data_time_text = area.find("DataTime") or ""
+    data_time = parse_data_time(data_time_text)
+    if data_time is None:
+        warnings.append("data_time_unreadable" if data_time_text else "data_time_missing")
+    for group in area.groups:
+        for name, value in group:
+            factor, suffix = _split_name(name, warnings)
+            if suffix:
+                _place(rows, latest, (factor, suffix, value), warnings)
+    readings = [
+        Reading(factor, nth, data_time, *cells[:_FLAG_SLOT], cells[_FLAG_SLOT], cells[-1] or None)
+        for (factor, nth), cells in rows.items()
+    ]
+    return Readings(readings, data_time_text, tuple(dict.fromkeys(warnings)))
+
+
+def _split_name(name: str, warnings: list[str]) -> tuple[str, str]:
+    """Split ``code-Suffix``; the suffix is "" for plain fields."""
+    factor, separator, suffix = name.partition("-")
+    if not separator or not factor:
+        if name in _SLOTS or name == "Flag" or separator:
+            warnings.append("factor_missing")
+        return "", ""
+    if suffix in _SLOTS or suffix == "Flag" or suffix in OTHER_SUFFIXES:
+        return factor, suffix
+    folded = _FOLDED.get(suffix.casefold())
+    warnings.append("suffix_case" if folded else "suffix_unknown")
+    return factor, folded or suffix
+
+
+def _place(
+    rows: dict[tuple[str, int], list[Any]],
+    latest: dict[str, int],
+    item: tuple[str, str, str],
+    warnings: list[str],
+) -> None:
+    """Put one value into its factor's row, opening the next row when its place is taken."""
+    factor, suffix, value = item
+    slot = _SLOTS.get(suffix, _FLAG_SLOT if suffix == "Flag" else -1)
+    nth = latest.setdefault(factor, 0)
+    cells = rows.get((factor, nth))
+    if cells is not None and _is_taken(cells, slot, suffix):
+        latest[factor] = nth = nth + 1
+        cells = None
+    if cells is None:
+        cells = rows[factor, nth] = [None] * (_FLAG_SLOT + 1) + [{}]
+    extra: Extra = cells[-1]
+    if slot < 0:
+        extra[suffix] = value
+    elif slot == _FLAG_SLOT:
+        if not is_known_data_flag(value):
+            warnings.append("flag_unknown")
+        cells[slot] = value
+    elif _PLAIN_DECIMAL.fullmatch(value) and len(value) <= _MAX_NUMBER:
+        cells[slot] = float(value)
+    else:
+        warnings.append("value_unreadable")
+        extra[suffix] = value
+
+
+def _is_taken(cells: list[Any], slot: int, suffix: str) -> bool:
+    extra: Extra = cells[-1]
+    return suffix in extra or (slot >= 0 and cells[slot] is not None)
+
+
+def _learn(shape: tuple[bytes, ...], cp: bytes) -> _Plan | None:
+    """Make and keep the plan of a shape; None when its packets always need the plain way."""
+    if shape in _plans:
+        return None
+    if len(_plans) >= _MAX_PLANS:
+        _plans.clear()  # a flood of made-up shapes must not grow the process
+    plan = None
+    if cp.isascii() and b"//" not in cp and _ALTERNATING.fullmatch(shape[0]):
+        plan = _make_plan([name.decode() for name in shape[1:]])
+    _plans[shape] = plan
+    return plan
+
+
+def _make_plan(names: list[str]) -> _Plan | None:
+    """Plan where each row finds its cells in the pool: numbers, flags, DataTime, then constants."""
+    warnings: list[str] = []
+    rows: dict[tuple[str, int], list[Any]] = {}
+    latest: dict[str, int] = {}
+    number_tokens: list[int] = []
+    flag_tokens: list[int] = []
+    for index, name in enumerate(names):
+        factor, suffix = _split_name(name, warnings)
+        if suffix and suffix not in _SLOTS and suffix != "Flag":
+            return None  # text of other suffixes is kept by the plain way
+        if suffix:
+            slot = _SLOTS.get(suffix, _FLAG_SLOT)
+            nth = latest.setdefault(factor, 0)
+            if (factor, nth) in rows and rows[factor, nth][slot] is not None:
+                latest[factor] = nth = nth + 1
+            cells = rows.setdefault((factor, nth), [None] * (_FLAG_SLOT + 1))
+            tokens = flag_tokens if suffix == "Flag" else number_tokens
+            cells[slot] = (suffix == "Flag", len(tokens))
+            tokens.append(2 * index + 1)
+    is_clean = not warnings and all(name == name.strip() and name for name in names)
+    if not rows or "DataTime" not in names or not is_clean:
+        return None
+    return _assemble(rows, number_tokens, flag_tokens, 2 * names.index("DataTime") + 1)
+
+
+def _assemble(
+    rows: dict[tuple[str, int], list[Any]], number_tokens: list[int], flag_tokens: list[int], data_time: int
+) -> _Plan:
+    """Turn cells into one picker a row; the pool's tail holds None, the codes and the nths."""
+    for letter in map(chr, range(ord("0"), ord("z"))):
+        if is_known_data_flag(letter):
+            _flag_texts[letter.encode()] = letter
+    moment = len(number_tokens) + len(flag_tokens)
+    tail: list[Any] = [None]
+    pickers = []
+    for (factor, nth), cells in rows.items():
+        code = moment + 1 + len(tail)
+        tail += [factor, nth]
+        places = [
+            moment + 1 if cell is None else cell[1] + (len(number_tokens) if cell[0] else 0) for cell in cells
+        ]
+        pickers.append(itemgetter(code, code + 1, moment, *places, moment + 1))
+    return _Plan(
+        _picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers), ()
+    )
+
+
+def _picker(tokens: list[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:
+    """Make a function that returns the tokens at these places, always as a tuple."""
+    if len(tokens) > 1:
+        return itemgetter(*tokens)
+    return lambda values: tuple(values[index] for index in tokens)

@@ -1,0 +1,52 @@
+"""Wire times: QN and DataTime text to aware UTC datetimes and back. The wire runs on UTC+8."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+WIRE_ZONE = timezone(timedelta(hours=8))  # 14.3: loggers run on Beijing time, no daylight saving
+
+_SECOND_DIGITS = 14
+_QN_DIGITS = 17
+
+
+def parse_qn(text: str) -> datetime | None:
+    """Read a QN, `YYYYMMDDhhmmssZZZ`, as a moment in UTC; None where it is none (6.3.2 table 3)."""
+    if len(text) != _QN_DIGITS or not text.isdigit() or not text.isascii():
+        return None
+    moment = parse_data_time(text[:_SECOND_DIGITS])
+    return moment and moment + timedelta(milliseconds=int(text[_SECOND_DIGITS:]))
+
+
+@lru_cache(maxsize=4096)
+def parse_data_time(text: str) -> datetime | None:
+    """Read `YYYYMMDDhhmmss` as a moment in UTC; None where it is no such moment.
+
+    Sixteen and seventeen digits occur in the field: what follows the seconds is taken as a fraction.
+    """
+    if not _SECOND_DIGITS <= len(text) <= _QN_DIGITS or not text.isdigit() or not text.isascii():
+        return None
+    try:
+        moment = datetime(
+            int(text[:4]),
+            int(text[4:6]),
+            int(text[6:8]),
+            int(text[8:10]),
+            int(text[10:12]),
+            int(text[12:14]),
+            int(text[14:].ljust(6, "0")),
+            WIRE_ZONE,
+        )
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_qn(moment: datetime) -> str:
+    """Write a moment as a QN, milliseconds included."""
+    local = moment.astimezone(WIRE_ZONE)
+    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
+
+
+def format_data_time(moment: datetime) -> str:
+    """Write a moment as a DataTime, whole seconds, any fraction cut off."""
+    return f"{moment.astimezone(WIRE_ZONE):%Y%m%d%H%M%S}"

@@ -1,0 +1,90 @@
+"""Open connections and sort what goes wrong: try again, or never storable."""
+
+import ssl
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+CONNECT_TIMEOUT_SECS = 10.0
+GATEWAY_ROLE = "hj212_gateway"
+
+_CHECK_VIOLATION = "23514"  # what a row without a partition gets: a fault of the store, not of the row
+_REFUSING_CLASSES = ("22", "23")
+_DSN_ERRORS = (asyncpg.ClientConfigurationError, ValueError)
+
+# What a database that is away, or a bad line to it, can raise through asyncpg.
+CONNECTION_ERRORS = (OSError, TimeoutError, ssl.SSLError, asyncpg.InterfaceError, asyncpg.PostgresError)
+
+
+async def connect(
+    dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0
+) -> "Connection":
+    """Open one connection.
+
+    Args:
+        dsn: postgresql:// URL.
+        name: what the server shows as the application.
+        role: role to act as; left out where the login may not, so that a plain test account works too.
+        statement_timeout_secs: longest a statement may take, on both ends.
+    Raises:
+        ConfigError: the DSN cannot be read.
+        StoreUnavailable: no connection; try again.
+    """
+    settings = {
+        "application_name": name,
+        "search_path": "hj212, public",
+        "timezone": "UTC",
+        "statement_timeout": str(int(statement_timeout_secs * 1000)),
+    }
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_SECS,
+            command_timeout=statement_timeout_secs,
+            server_settings=settings,
+        )
+    except _DSN_ERRORS as error:
+        message = f"the database DSN should be postgresql://user@host:port/name, it cannot be read: {error}"
+        raise ConfigError(message) from error
+    except CONNECTION_ERRORS as error:
+        raise StoreUnavailable(f"no connection to the database: {describe(error)}") from error
+    if role is not None:
+        await _act_as(connection, role)
+    return connection
+
+
+async def _act_as(connection: "Connection", role: str) -> None:
+    try:
+        may = await connection.fetchval(
+            "SELECT pg_has_role(current_user, oid, 'member') FROM pg_roles WHERE rolname = $1", role
+        )
+        if may:
+            await connection.execute(f"SET ROLE {role}")
+    except CONNECTION_ERRORS as error:
+        connection.terminate()
+        raise sort_error(error) from error
+
+
+def sort_error(error: BaseException) -> StoreError:
+    """Turn a database error into ours.
+
+    Returns:
+        `RowsRefused` for faults of a row (SQLSTATE class 22, and 23 but for check violations), else
+        `StoreUnavailable`: a missing partition, a full disk, a deadlock, a lost connection all pass.
+    """
+    state = getattr(error, "sqlstate", None) or ""
+    if state[:2] in _REFUSING_CLASSES and state != _CHECK_VIOLATION:
+        return RowsRefused(f"the database refuses these rows: {describe(error)}")
+    return StoreUnavailable(f"the database did not store: {describe(error)}")
+
+
+def describe(error: BaseException) -> str:
+    """Put an error on one bounded line, with its SQLSTATE where it has one."""
+    state = getattr(error, "sqlstate", None)
+    text = " ".join(str(error).split())[:300] or "no message"
+    return f"{type(error).__name__}{f' {state}' if state else ''}: {text}"

@@ -1,0 +1,148 @@
+"""The careful way into the database: repeats dropped, replaced values kept, poisonous rows found.
+
+A batch takes it when plain COPY met a duplicate key or a row the database refuses. Everything runs inside
+the caller's transaction; a part that fails is rolled back to a savepoint and halved.
+"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+
+from hj212gw.errors import RowsRefused
+from hj212gw.store.pool import sort_error
+from hj212gw.store.queries import load_query, load_table_query
+from hj212gw.store.rows import (
+    ODD_COLUMNS,
+    QUARANTINED,
+    READING_COLUMNS,
+    REJECT_COLUMNS,
+    UNREGISTERED,
+    DirtyRow,
+    PacketRow,
+    PacketRows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncpg import Connection
+
+# How long after its DataTime a value still counts as sent live, by table (spec 14.1: its own period and a while).
+_LIVE = {
+    "readings_rtd": timedelta(hours=1),
+    "readings_minute": timedelta(hours=1),
+    "readings_hour": timedelta(hours=3),
+    "readings_day": timedelta(hours=36),
+}
+
+
+class Counts(NamedTuple):
+    """What the careful way did with a run of packets; `dirty` is what it really wrote."""
+
+    stored: int = 0
+    repeated: int = 0
+    quarantined: int = 0
+    held: int = 0
+    readings: int = 0
+    odd: int = 0
+    replaced: int = 0
+    dirty: frozenset[DirtyRow] = frozenset()
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Add two counts."""
+        return Counts(*(a + b for a, b in zip(self[:-1], other[:-1], strict=True)), self.dirty | other.dirty)
+
+
+async def upsert_packets(connection: "Connection", packets: list[PacketRows]) -> Counts:
+    """Store packets one way or another: new, repeated, or in quarantine.
+
+    Raises:
+        asyncpg.PostgresError: the database failed for a reason that is not in the rows.
+    """
+    try:
+        async with connection.transaction():
+            return await _upsert_all(connection, packets)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TypeError) as error:
+        # ValueError and TypeError: asyncpg could not encode a value, so no server will ever take it.
+        if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError) and not isinstance(
+            sort_error(error), RowsRefused
+        ):
+            raise
+        if len(packets) == 1:
+            return await _quarantine(connection, packets[0], error)
+    middle = len(packets) // 2
+    left = await upsert_packets(connection, packets[:middle])
+    return left.plus(await upsert_packets(connection, packets[middle:]))
+
+
+async def copy_rows(
+    connection: "Connection", table: str, rows: "Iterable[tuple[Any, ...]]", columns: tuple[str, ...]
+) -> None:
+    """Copy rows into a table of our schema, or a staging table of the session."""
+    schema = None if table.startswith("staged_") else "hj212"
+    await connection.copy_records_to_table(table, schema_name=schema, records=rows, columns=columns)
+
+
+async def _upsert_all(connection: "Connection", packets: list[PacketRows]) -> Counts:
+    fresh = await _store_fresh(connection, packets)
+    counts = Counts(
+        stored=len(fresh),
+        repeated=len(packets) - len(fresh),
+        held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
+        odd=sum(len(rows.odd) for rows in fresh),
+        dirty=frozenset(rows.dirty for rows in fresh if rows.dirty),
+    )
+    odd = [row for rows in fresh for row in rows.odd]
+    if odd:
+        await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
+    written, replaced = await upsert_readings(connection, fresh)
+    return counts._replace(readings=written, replaced=replaced)
+
+
+async def _store_fresh(connection: "Connection", packets: list[PacketRows]) -> list[PacketRows]:
+    """Store the packets that are not there yet and return them; of repeats in the batch the first counts."""
+    first: dict[tuple[Any, bytes], PacketRows] = {}
+    for rows in packets:
+        first.setdefault((rows.packet.qn_at, rows.packet.digest), rows)
+    await connection.execute(load_query("stage_packets"))
+    await connection.execute("TRUNCATE staged_packets")
+    await copy_rows(
+        connection, "staged_packets", [rows.packet for rows in first.values()], PacketRow._fields
+    )
+    keys = await connection.fetch(load_query("store_staged_packets"))
+    return [first[key["qn_at"], key["digest"]] for key in keys]
+
+
+async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -> tuple[int, int]:
+    """Store the readings of new packets; return how many were written and how many values went to history."""
+    by_table: dict[str, list[tuple[Any, ...]]] = {}
+    for rows in packets:
+        if rows.table and rows.readings:
+            by_table.setdefault(rows.table, []).extend(rows.readings)
+    written = replaced = 0
+    for table, readings in sorted(by_table.items()):
+        await connection.execute(load_query("stage_readings"))
+        await connection.execute("TRUNCATE staged_readings")
+        await copy_rows(connection, "staged_readings", readings, READING_COLUMNS)
+        await connection.execute(load_query("rank_staged_readings"))
+        await connection.execute(load_table_query("lock_readings", table))
+        status = await connection.execute(load_table_query("keep_history", table), _LIVE[table])
+        replaced += int(status.rpartition(" ")[2])
+        await connection.execute(load_table_query("note_earlier_arrival", table))
+        written += len(await connection.fetch(load_table_query("upsert_readings", table)))
+    return written, replaced
+
+
+async def _quarantine(connection: "Connection", rows: PacketRows, error: BaseException) -> Counts:
+    """Keep a packet whose rows the database refuses: as a packet without readings, else as a reject."""
+    reason = type(error).__name__
+    packet = rows.packet._replace(state=QUARANTINED, warnings=[*(rows.packet.warnings or []), reason])
+    try:
+        async with connection.transaction():
+            fresh = await _store_fresh(connection, [rows._replace(packet=packet)])
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError):
+        reject = (packet.received_at, packet.peer, "unstorable", f"the database refuses it: {reason}", packet.raw)
+        await copy_rows(connection, "rejects", [reject], REJECT_COLUMNS)
+        return Counts(quarantined=1)
+    return Counts(quarantined=len(fresh), repeated=1 - len(fresh))

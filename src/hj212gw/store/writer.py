@@ -1,0 +1,256 @@
+"""One transaction a batch: rows and journal position together, so that a crash replays into nothing.
+
+Plain COPY first. A batch that meets a duplicate key, or a row the database refuses, goes the careful way
+of `upsert.py`, in a transaction of its own.
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+
+from hj212gw.errors import PositionMoved, RowsRefused, StoreUnavailable
+from hj212gw.store.migrate import check_schema
+from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, connect, sort_error
+from hj212gw.store.queries import load_query
+from hj212gw.store.rows import (
+    ODD_COLUMNS,
+    READING_COLUMNS,
+    REJECT_COLUMNS,
+    UNREGISTERED,
+    Activity,
+    Batch,
+    DirtyRow,
+    Outcome,
+    PacketRow,
+    PacketRows,
+)
+from hj212gw.store.upsert import Counts, copy_rows, upsert_packets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncpg import Connection
+
+REGISTRY_CHANNEL = "hj212_registry"
+
+# Design section 3: a packet without QN counts as a repeat within this time.
+REPEAT_WINDOW = timedelta(minutes=5)
+
+
+class Writer:
+    """Stores the batches of one journal over one connection.
+
+    Args:
+        dsn: where to.
+        journal: UUID of the journal that is drained.
+        statement_timeout_secs: longest a statement may take.
+
+    Two connections: one stores, the other numbers the data loggers of the next batch meanwhile and hears when
+    the registry changes. One drain owns them.
+
+    Attributes:
+        registry_changed: set when the registry did; the drain resets it.
+    """
+
+    def __init__(self, dsn: str, journal: UUID, *, statement_timeout_secs: float = 60.0) -> None:
+        self._dsn = dsn
+        self._journal = journal
+        self._statement_timeout_secs = statement_timeout_secs
+        self._storing: Connection | None = None
+        self._numbering: Connection | None = None
+        self.registry_changed = False
+
+    @property
+    def connection(self) -> "Connection":
+        """The connection that stores, for what the drain does between batches.
+
+        Raises:
+            StoreUnavailable: it is not open, or was lost.
+        """
+        return _open_one(self._storing)
+
+    @property
+    def numbering(self) -> "Connection":
+        """The connection for short queries while a batch is being stored.
+
+        Raises:
+            StoreUnavailable: it is not open, or was lost.
+        """
+        return _open_one(self._numbering)
+
+    async def open(self, now: datetime) -> int:
+        """Connect, check the schema and return the journal's position in the database.
+
+        Raises:
+            StoreUnavailable: try again.
+            SchemaMismatch: migrate first.
+        """
+        await self.close()
+        self._storing = await self._connect("hj212gw drain")
+        self._numbering = await self._connect("hj212gw drain, loggers")
+        try:
+            await check_schema(self._storing)
+            await self._numbering.add_listener(REGISTRY_CHANNEL, self._hear)
+            position: int = await self._storing.fetchval(load_query("open_journal"), self._journal, now)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable(str(sort_error(error))) from error
+        return position
+
+    async def close(self) -> None:
+        """Close the connections, at once where the database does not answer."""
+        connections = (self._storing, self._numbering)
+        self._storing = self._numbering = None
+        for connection in connections:
+            if connection is None:
+                continue
+            try:
+                await connection.close(timeout=2)
+            except CONNECTION_ERRORS:
+                connection.terminate()
+
+    async def _connect(self, name: str) -> "Connection":
+        return await connect(
+            self._dsn, name=name, role=GATEWAY_ROLE, statement_timeout_secs=self._statement_timeout_secs
+        )
+
+    def _hear(self, *_: object) -> None:
+        self.registry_changed = True
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Store a batch and move the position, all or nothing.
+
+        Raises:
+            PositionMoved: the position in the database is not `batch.after`.
+            StoreUnavailable: nothing is known to be stored; open again and go on from the position found.
+        """
+        connection = self.connection
+        try:
+            try:
+                async with connection.transaction():
+                    return await self._copy(connection, batch)
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError) as error:
+                if isinstance(error, asyncpg.PostgresError) and not isinstance(sort_error(error), RowsRefused):
+                    raise
+            async with connection.transaction():
+                return await self._upsert(connection, batch)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable(str(sort_error(error))) from error
+
+    async def note_idle(self, position: int, drained_through: datetime, activity: list[Activity]) -> None:
+        """Tell the database that nothing that arrived before `drained_through` is waiting, and who was heard.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        try:
+            connection = self.connection
+            await connection.execute(load_query("drained_idle"), self._journal, position, drained_through)
+            if activity:
+                await _note_activity(connection, activity)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable(str(sort_error(error))) from error
+
+    async def _copy(self, connection: "Connection", batch: Batch) -> Outcome:
+        await self._move(connection, batch)
+        packets, repeated = await _drop_recent_repeats(connection, batch.packets)
+        if packets:
+            await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
+        readings = 0
+        by_table: dict[str, list[tuple[Any, ...]]] = {}
+        for rows in packets:
+            if rows.table:
+                by_table.setdefault(rows.table, []).extend(rows.readings)
+        for table, records in sorted(by_table.items()):
+            await copy_rows(connection, table, records, READING_COLUMNS)
+            readings += len(records)
+        odd = [row for rows in packets for row in rows.odd]
+        if odd:
+            await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
+        await _write_rest(connection, batch, {rows.dirty for rows in packets if rows.dirty})
+        return Outcome(
+            path="copy",
+            stored=len(packets),
+            repeated=repeated,
+            held=sum(rows.packet.state == UNREGISTERED for rows in packets),
+            readings=readings,
+            odd=len(odd),
+            rejects=len(batch.rejects),
+        )
+
+    async def _upsert(self, connection: "Connection", batch: Batch) -> Outcome:
+        await self._move(connection, batch)
+        packets, repeated = await _drop_recent_repeats(connection, batch.packets)
+        counts = await upsert_packets(connection, packets) if packets else Counts()
+        await _write_rest(connection, batch, counts.dirty)
+        return Outcome(
+            "upsert",
+            counts.stored,
+            counts.repeated + repeated,
+            counts.quarantined,
+            counts.held,
+            counts.readings,
+            counts.odd,
+            counts.replaced,
+            len(batch.rejects),
+        )
+
+    async def _move(self, connection: "Connection", batch: Batch) -> None:
+        moved = await connection.fetchval(
+            load_query("move_position"), self._journal, batch.after, batch.upto, batch.drained_through
+        )
+        if moved is None:
+            message = f"journal {self._journal} is not at {batch.after} in the database: another drain moved it"
+            raise PositionMoved(message)
+
+
+def _open_one(connection: "Connection | None") -> "Connection":
+    if connection is None or connection.is_closed():
+        raise StoreUnavailable("the connection to the database is closed")
+    return connection
+
+
+async def _drop_recent_repeats(
+    connection: "Connection", packets: list[PacketRows]
+) -> tuple[list[PacketRows], int]:
+    """Drop packets without QN that came within five minutes before, in this batch or the slot before theirs."""
+    without = [rows.packet for rows in packets if not rows.has_qn]
+    if not without:
+        return packets, 0
+    found = await connection.fetch(
+        load_query("find_recent_repeats"),
+        [packet.qn_at - REPEAT_WINDOW for packet in without],
+        [packet.digest for packet in without],
+    )
+    last: dict[bytes, datetime] = {row["digest"]: row["received_at"] for row in found}
+    kept = []
+    for rows in packets:
+        packet = rows.packet
+        if not rows.has_qn:
+            before = last.get(packet.digest)
+            if before is not None and timedelta(0) <= packet.received_at - before < REPEAT_WINDOW:
+                continue
+            last[packet.digest] = packet.received_at
+        kept.append(rows)
+    return kept, len(packets) - len(kept)
+
+
+async def _write_rest(connection: "Connection", batch: Batch, dirty: "Iterable[DirtyRow]") -> None:
+    """Write what a batch carries beside its packets."""
+    if batch.rejects:
+        await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
+    await touch_dirty(connection, dirty)
+    if batch.activity:
+        await _note_activity(connection, batch.activity)
+
+
+async def touch_dirty(connection: "Connection", dirty: "Iterable[DirtyRow]") -> None:
+    """Mark days for the aggregator."""
+    rows = sorted(dirty)
+    if rows:
+        await connection.execute(load_query("touch_dirty"), *map(list, zip(*rows, strict=True)))
+
+
+async def _note_activity(connection: "Connection", activity: list[Activity]) -> None:
+    await connection.execute(load_query("note_activity"), *map(list, zip(*activity, strict=True)))
