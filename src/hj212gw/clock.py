@@ -23,9 +23,7 @@ class Clock:
             agree on the time, and one that restarts goes on where it would have been. Aware.
     """
 
-    def __init__(
-        self, epoch: datetime | None = None, speed: float = 1.0, *, origin: datetime | None = None
-    ) -> None:
+    def __init__(self, epoch: datetime | None = None, speed: float = 1.0, *, origin: datetime | None = None) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be above 0, got {speed}")
         self.is_simulated = epoch is not None or speed != 1.0

@@ -28,9 +28,7 @@ def options_of(settings_class: Any, env_prefix: str) -> dict[str, Option]:
 def sections_of(settings_class: Any) -> dict[str, Any]:
     """List the sections of a settings class: name -> class."""
     fields = settings_class.model_fields
-    return {
-        name: field.annotation for name, field in fields.items() if hasattr(field.annotation, "model_fields")
-    }
+    return {name: field.annotation for name, field in fields.items() if hasattr(field.annotation, "model_fields")}
 
 
 def _option(name: str, field: Any, env_prefix: str) -> Option:

@@ -20,8 +20,9 @@ EVENTS: Mapping[str, Event] = {
     "gateway.stopped": Event(INFO, "all is closed; the last line of a clean stop"),
     "session.opened": Event(DEBUG, "a connection was accepted", "sessions_opened_total"),
     "session.closed": Event(INFO, "a connection ended, why, and what it carried", "sessions_closed_total"),
-    "frame.rejected": Event(
-        WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"
+    "frame.rejected": Event(WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"),
+    "reject.dropped": Event(
+        WARNING, "a reject was counted but not kept: rejects fill their share", "rejects_dropped_total"
     ),
     "logger.questioned": Event(
         WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
@@ -33,14 +34,10 @@ EVENTS: Mapping[str, Event] = {
     "journal.damaged": Event(ERROR, "a segment cannot be read and was kept aside", "journal_damaged_total"),
     "journal.failed": Event(ERROR, "a write or fsync failed: the process stops", "journal_failures_total"),
     "batch.stored": Event(DEBUG, "a batch was committed to the database", "store_batch_duration_seconds"),
-    "store.lost": Event(
-        WARNING, "the database did not take a batch; it is tried again", "store_retries_total"
-    ),
+    "store.lost": Event(WARNING, "the database did not take a batch; it is tried again", "store_retries_total"),
     "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),
     "store.recovered": Event(INFO, "the database is back", "store_recoveries_total"),
-    "partitions.ensured": Event(
-        DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"
-    ),
+    "partitions.ensured": Event(DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"),
 }
 
 

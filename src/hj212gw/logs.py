@@ -159,15 +159,11 @@ def _configure_libraries(
 ) -> None:
     """Bring asyncio's and asyncpg's own warnings into the same lines."""
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=foreign, processors=[remove_meta, *renderer]
-    )
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=[remove_meta, *renderer])
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    for old in [
-        held for held in root.handlers if isinstance(held.formatter, structlog.stdlib.ProcessorFormatter)
-    ]:
+    for old in [held for held in root.handlers if isinstance(held.formatter, structlog.stdlib.ProcessorFormatter)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)

@@ -77,16 +77,16 @@ _PACKETS_QUARANTINED = _counters(
 _PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
 _PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
 _REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
+_REJECTS_DROPPED = _counters(
+    "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
+)
+_REJECTS_DROPPED_BYTES = _counter("rejects_dropped_bytes", "Bytes of rejects that were not kept")
 _READINGS_STORED = _counter("readings_stored", "Readings committed to the database for the first time")
 _READINGS_ODD = _counter("readings_odd", "Readings with an impossible DataTime, kept apart")
-_READINGS_REPLACED = _counter(
-    "readings_replaced", "Readings whose value was replaced; the old one is in history"
-)
+_READINGS_REPLACED = _counter("readings_replaced", "Readings whose value was replaced; the old one is in history")
 _JOURNAL_RECORDS = _counter("journal_committed_records", "Records made durable")
 _JOURNAL_BYTES = _counter("journal_committed_bytes", "Bytes of records made durable")
-_JOURNAL_FSYNC = _histogram(
-    "journal_fsync_duration_seconds", "Time of one durable group commit", FSYNC_BUCKETS
-)
+_JOURNAL_FSYNC = _histogram("journal_fsync_duration_seconds", "Time of one durable group commit", FSYNC_BUCKETS)
 _JOURNAL_PENDING_PACKETS = _gauge("journal_pending_packets", "Records not yet in the database")
 _JOURNAL_PENDING_BYTES = _gauge("journal_pending_bytes", "Bytes of records not yet in the database")
 _JOURNAL_OLDEST = _gauge(
@@ -107,9 +107,7 @@ _BATCH_FAMILY = Histogram(
 )
 _BATCH_DURATION = {path: _BATCH_FAMILY.labels(path) for path in BATCH_PATHS}
 _STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the database is away, full or busy")
-_STORE_FAILURES = _counters(
-    "store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS
-)
+_STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
 _STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
 _STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
 _PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
@@ -251,6 +249,13 @@ def packets_released(count: int) -> None:
 def rejects_stored(count: int) -> None:
     """Count rejects committed to the database."""
     _REJECTS_STORED.inc(count)
+
+
+def reject_dropped(reason: str, byte_count: int) -> None:
+    """Count a reject the journal has no share left for, and tell it once in a while."""
+    _REJECTS_DROPPED.get(reason, _REJECTS_DROPPED["other"]).inc()
+    _REJECTS_DROPPED_BYTES.inc(byte_count)
+    _tell("reject.dropped", reason, reason=reason, bytes=byte_count)
 
 
 def readings_stored(count: int) -> None:

@@ -44,6 +44,7 @@ class BatchMaker:
             connection: for numbers of data loggers met for the first time.
             groups: one or more, in order.
             after: the position before them.
+
         Raises:
             StoreUnavailable: try again.
         """
@@ -92,7 +93,7 @@ class BatchMaker:
             for arrival, verdict in zip(
                 arrivals[start : start + _SLICE], verdicts[start : start + _SLICE], strict=True
             ):
-                packets.append(self._make_packet(arrival, verdict))  # noqa: PERF401 - a slice a turn
+                packets.append(self._make_packet(arrival, verdict))
             await asyncio.sleep(0)
         return packets
 

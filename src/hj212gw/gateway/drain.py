@@ -35,6 +35,7 @@ class DrainLimits(NamedTuple):
 
     Attributes:
         batch_packets: packets a transaction, about.
+        batch_wait_secs: how long the first record after a quiet time waits for company.
         idle_wait_secs: longest wait for new records before the drain looks after other things.
         retry_first_secs, retry_max_secs: back-off while the database is away.
         refresh_secs: longest time between two looks at the registry.
@@ -42,6 +43,7 @@ class DrainLimits(NamedTuple):
     """
 
     batch_packets: int
+    batch_wait_secs: float
     idle_wait_secs: float
     retry_first_secs: float
     retry_max_secs: float
@@ -70,7 +72,7 @@ class Drain:
         self._clock = clock
         self._position = 0
         self._wakened = asyncio.Event()
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._away_since: float | None = None
         self._due: dict[str, float] = {}
         self.on_stored: Callable[[], None] | None = None
@@ -104,15 +106,23 @@ class Drain:
                 telemetry.store_failed(error)
             if self._away_since is None:
                 self._away_since = asyncio.get_running_loop().time()
-            if self._stopping:
+            if self._stopped.is_set():
                 return
-            await self._wait(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
+            await self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
             delay = min(limits.retry_max_secs, delay * 2)
 
     def stop(self) -> None:
         """Stop when the journal is empty, or at the next fault."""
-        self._stopping = True
+        self._stopped.set()
         self.wake()
+
+    async def _pause(self, secs: float) -> None:
+        """Wait before the next try; new records do not shorten it, a stop does."""
+        try:
+            async with asyncio.timeout(secs):
+                await self._stopped.wait()
+        except TimeoutError:
+            pass
 
     async def close(self) -> None:
         """Close the connection."""
@@ -141,10 +151,11 @@ class Drain:
                 await self._look_after(limits)
                 batch = await self._make(self._position, limits)
             if batch is None:
-                if self._stopping:
+                if self._stopped.is_set():
                     await self._tell_idle()
                     return
-                await self._wait(limits.idle_wait_secs)
+                if await self._wait(limits.idle_wait_secs) and not self._stopped.is_set():
+                    await asyncio.sleep(limits.batch_wait_secs)
                 continue
             storing = asyncio.ensure_future(self._store(batch))
             try:
@@ -217,13 +228,15 @@ class Drain:
         if self._journal.stats().pending_records == 0:
             await self._writer.note_idle(self._position, now - timedelta(seconds=1), self._maker.take_activity())
 
-    async def _wait(self, secs: float) -> None:
+    async def _wait(self, secs: float) -> bool:
+        """Wait to be woken; False when the time ran out first."""
         self._wakened.clear()
         try:
             async with asyncio.timeout(secs):
                 await self._wakened.wait()
         except TimeoutError:
-            pass
+            return False
+        return True
 
 
 def _count(outcome: Outcome, secs: float) -> None:

@@ -59,7 +59,7 @@ class Gateway:
         self,
         limits: GatewayLimits,
         journal_settings: JournalSettings,
-        writer_of: Callable[[Journal], Writer],
+        writer_of: Callable[[Journal], Writer] | None,
         drain_limits: DrainLimits,
         clock: Clock,
     ) -> None:
@@ -69,7 +69,8 @@ class Gateway:
         self._drain_limits = drain_limits
         self._clock = clock
         self._server: asyncio.Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._drain: Drain | None = None
+        self._draining: asyncio.Task[None] | None = None
         self._sessions_made = 0
         self._stopping = False
         self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
@@ -79,6 +80,7 @@ class Gateway:
 
         Returns:
             The address that is listened on.
+
         Raises:
             JournalUnwritable: another process holds the journal, or its directory cannot be written.
             ConfigError: the port cannot be had.
@@ -99,15 +101,13 @@ class Gateway:
         self._intake = Intake(
             self._journal, self._admission, self._clock, high_water_bytes=self._limits.high_water_bytes
         )
-        self._drain = Drain(
-            self._journal,
-            self._writer_of(self._journal),
-            BatchMaker(self._admission),
-            self._admission,
-            self._clock,
-        )
         address = await self._listen()
-        self._tasks = [asyncio.create_task(self._run_drain()), asyncio.create_task(self._tick())]
+        self._ticking = asyncio.create_task(self._tick())
+        if self._writer_of is not None:
+            maker = BatchMaker(self._admission)
+            writer = self._writer_of(self._journal)
+            self._drain = Drain(self._journal, writer, maker, self._admission, self._clock)
+            self._draining = asyncio.create_task(self._run_drain(self._drain))
         telemetry.gateway_started(*address, journal=str(self._journal.uuid))
         return address
 
@@ -140,14 +140,13 @@ class Gateway:
         await self._stop_listening()
         await self._finish_sessions()
         await self._finish_drain()
-        self._tasks[1].cancel()
+        self._ticking.cancel()
         self.publish()
         pending = self._journal.stats().pending_records
         try:
             await self._journal.close()
         except JournalError as error:
             self._fail(error)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         telemetry.gateway_stopped(pending_packets=pending)
 
     async def _listen(self) -> tuple[str, int]:
@@ -176,7 +175,8 @@ class Gateway:
         return session
 
     def _durable(self) -> None:
-        self._drain.wake()
+        if self._drain is not None:
+            self._drain.wake()
 
     def _room(self) -> None:
         telemetry.journal_freed()
@@ -187,13 +187,13 @@ class Gateway:
             telemetry.journal_failed(error)
             self.failed.set_result(error)
 
-    async def _run_drain(self) -> None:
+    async def _run_drain(self, drain: Drain) -> None:
         try:
-            await self._drain.run(self._drain_limits)
+            await drain.run(self._drain_limits)
         except Hj212Error as error:
             self._fail(error)
         finally:
-            await self._drain.close()
+            await drain.close()
 
     async def _tick(self) -> None:
         """Every second: metrics, and connections that have been silent for too long."""
@@ -239,7 +239,10 @@ class Gateway:
         return True
 
     async def _finish_drain(self) -> None:
+        if self._drain is None or self._draining is None:
+            return
         self._drain.stop()
-        _, late = await asyncio.wait({self._tasks[0]}, timeout=self._limits.stop_timeout_secs)
+        _, late = await asyncio.wait({self._draining}, timeout=self._limits.stop_timeout_secs)
         for task in late:
             task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

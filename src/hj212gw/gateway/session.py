@@ -74,9 +74,7 @@ class Session(asyncio.Protocol):
         """Report what is left when the other side has said all; keep the line for answers still due."""
         self._take(self._buffer.close())
         self._close_reason = self._close_reason or "peer"
-        if not self._waiting_bytes and not self._events:
-            return False
-        return True
+        return bool(self._waiting_bytes or self._events)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: report once, on every path."""

@@ -7,7 +7,7 @@ from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
 from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
-from hj212gw.protocol.readings import Reading, Readings, parse_readings
+from hj212gw.protocol.readings import Reading, Readings, encode_readings, parse_readings
 
 __all__ = [
     "CommandKind",
@@ -26,6 +26,7 @@ __all__ = [
     "encode_data_area",
     "encode_frame",
     "encode_packet",
+    "encode_readings",
     "find_answer",
     "open_frame",
     "parse_data_area",

@@ -70,6 +70,7 @@ def crc16(segment: bytes) -> int:
 
     Args:
         segment: the bytes between length and CRC; empty gives 0xFFFF.
+
     Returns:
         0 to 0xFFFF; only 256 different values exist, so it is never an identity.
     Source: HJ 212-2017, annex A; the prose there prints 1C08 where the packet has 1C80, which is right.

@@ -33,13 +33,14 @@ class DataArea(NamedTuple):
 
 
 def parse_data_area(cp: bytes) -> DataArea:
-    """Split a data area; total: any bytes give groups.
+    r"""Split a data area; total: any bytes give groups.
 
     Args:
         cp: bytes between ``CP=&&`` and the closing ``&&``.
+
     Returns:
         Groups and warnings. Text is UTF-8, else GBK (warning `text_gbk`), else its bytes are written as
-        ``\\xNN`` (warning `text_undecodable`).
+        ``\xNN`` (warning `text_undecodable`).
     """
     warnings: list[str] = []
     text = _decode(cp, warnings)
@@ -106,6 +107,6 @@ def _split_group(part: str, logs: list[str], warnings: list[str]) -> Group:
 def _write_field(name: str, value: str) -> str:
     fenced = value.startswith("//") and value.endswith("//") and len(value) >= len("////")
     if not name or "=" in name or _BREAKERS.search(name) or (not fenced and _BREAKERS.search(value)):
-        message = f"a field holds no separator outside // fences, got {ascii(name[:40])}={ascii(value[:40])}"
+        message = f"a field holds no separator outside // fences, got {name[:40]!a}={value[:40]!a}"
         raise DataAreaError(message, reason="data_area")
     return f"{name}={value}"

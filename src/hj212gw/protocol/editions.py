@@ -48,6 +48,7 @@ def edition_of(flag: int | None, st: str, mn: str) -> Edition:
         flag: the packet's Flag; None where it has none, as in 2005.
         st: its ST.
         mn: its MN.
+
     Returns:
         The edition by Flag's version bits; a version above the newest counts as the newest.
     Source: HJ 212-2017 table 3 note; HJ 212-2025 6.3.3 (secondary). The national surface-water network

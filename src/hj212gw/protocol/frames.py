@@ -52,7 +52,7 @@ class Frame(NamedTuple):
 
     def __str__(self) -> str:
         """Print short, bounded and without control characters."""
-        return f"Frame({len(self.segment)} bytes at {self.offset}: {ascii(self.segment[:40])})"
+        return f"Frame({len(self.segment)} bytes at {self.offset}: {self.segment[:40]!a})"
 
 
 class Discard(NamedTuple):
@@ -87,6 +87,7 @@ def encode_frame(segment: bytes) -> bytes:
 
     Args:
         segment: 0 to 9999 bytes; more than 1024 is beyond the standard but occurs.
+
     Raises:
         FrameError: the length does not fit four digits.
     """

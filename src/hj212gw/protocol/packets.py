@@ -86,8 +86,10 @@ def parse_packet(segment: bytes) -> Packet:
 
     Args:
         segment: bytes between length and CRC; header ASCII, the data area any bytes.
+
     Returns:
         The packet; `cp` is still raw.
+
     Raises:
         PacketError: a field is missing, repeated or malformed; answer with its `qn_rtn`.
     Source: HJ 212-2017, 6.3.2, table 3; HJ/T 212-2005, 6.3; HJ 212-2025, 6.3.3 (secondary).
@@ -95,7 +97,7 @@ def parse_packet(segment: bytes) -> Packet:
     match = _USUAL.match(segment)
     if match is None or not segment.endswith(b"&&") or match.end() > len(segment) - 2:
         return _parse_odd(segment)
-    qn, st, cn, pw, mn, flag, pnum, pno = match.groups()
+    qn, st, cn, pw, mn, flag, pnum, _ = match.groups()
     number = None if flag is None else int(flag)
     if (qn and not b"0101" <= qn[4:8] <= b"1231") or pnum is not None or number in (6, 7, 10, 11):
         return _parse_odd(segment)
@@ -135,7 +137,7 @@ def encode_packet(packet: Packet) -> bytes:
     fields += packet.extra
     for name, value in fields:
         if not _NAME.fullmatch(name) or not _PRINTABLE.fullmatch(value) or ";" in value:
-            raise _error(name, f"{name} cannot be written: {ascii(value[:MAX_FIELD])}", 0)
+            raise _error(name, f"{name} cannot be written: {value[:MAX_FIELD]!a}", 0)
     header = ";".join(f"{name}={value}" for name, value in fields)
     return b"%b;CP=&&%b&&" % (header.encode("ascii"), packet.cp)
 
@@ -205,7 +207,7 @@ def _keep_field(
 ) -> None:
     known, extra, warnings = into
     if not separator or not _NAME.fullmatch(name):
-        raise _error("", f"a header field is NAME=value, got {ascii(name[:MAX_FIELD])}", offset)
+        raise _error("", f"a header field is NAME=value, got {name[:MAX_FIELD]!a}", offset)
     if len(value) > MAX_FIELD or not _PRINTABLE.fullmatch(value):
         raise _error(
             name,

@@ -26,8 +26,10 @@ async def release_held(
         make_rows: derives the rows of held packets again.
         now: decides who is registered.
         limit: at most this many packets in the transaction.
+
     Returns:
         Packets released and readings written; (0, 0) when none is left.
+
     Raises:
         StoreUnavailable: nothing was released; try again.
     """

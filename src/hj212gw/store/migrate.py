@@ -61,8 +61,10 @@ async def migrate(
         connection: a login that may create schemas and roles.
         now: decides which partitions are made.
         on_step: told the name of each migration before it runs.
+
     Returns:
         Names of the migrations that were applied now.
+
     Raises:
         SchemaMismatch: an applied migration is not the one this program knows, or is newer.
         StoreUnavailable: the database failed; what was applied stays applied.
@@ -166,7 +168,7 @@ async def _fill_factors(connection: "Connection") -> None:
         await connection.copy_records_to_table(
             "factors",
             schema_name="hj212",
-            records=[(code, medium, zh, en, unit or None, cou or None, alias or None) for code, medium, zh, en, unit, cou, alias in rows],
+            records=[tuple(value or None for value in row) for row in rows],
             columns=["code", "medium", "name_zh", "name_en", "unit", "unit_cou", "alias_of"],
         )
 

@@ -18,7 +18,14 @@ _REFUSING_CLASSES = ("22", "23")
 _DSN_ERRORS = (asyncpg.ClientConfigurationError, ValueError)
 
 # What a database that is away, or a bad line to it, can raise through asyncpg.
-CONNECTION_ERRORS = (OSError, TimeoutError, ssl.SSLError, asyncpg.InterfaceError, asyncpg.PostgresError)
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    ssl.SSLError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection cut in the middle of an operation
+    asyncpg.PostgresError,
+)
 
 
 async def connect(
@@ -31,6 +38,7 @@ async def connect(
         name: what the server shows as the application.
         role: role to act as; left out where the login may not, so that a plain test account works too.
         statement_timeout_secs: longest a statement may take, on both ends.
+
     Raises:
         ConfigError: the DSN cannot be read.
         StoreUnavailable: no connection; try again.

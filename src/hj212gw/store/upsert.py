@@ -51,7 +51,8 @@ class Counts(NamedTuple):
 
     def plus(self, other: "Counts") -> "Counts":
         """Add two counts."""
-        return Counts(*(a + b for a, b in zip(self[:-1], other[:-1], strict=True)), self.dirty | other.dirty)
+        sums = [a + b for a, b in zip(self[:-1], other[:-1], strict=True)]
+        return Counts(*sums, dirty=self.dirty | other.dirty)
 
 
 async def upsert_packets(connection: "Connection", packets: list[PacketRows]) -> Counts:
@@ -115,7 +116,7 @@ async def _store_fresh(connection: "Connection", packets: list[PacketRows]) -> l
 
 
 async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -> tuple[int, int]:
-    """Store the readings of new packets; return how many were written and how many values went to history."""
+    """Store the readings of new packets; return how many are new keys and how many values went to history."""
     by_table: dict[str, list[tuple[Any, ...]]] = {}
     for rows in packets:
         if rows.table and rows.readings:
@@ -126,11 +127,12 @@ async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -
         await connection.execute("TRUNCATE staged_readings")
         await copy_rows(connection, "staged_readings", readings, READING_COLUMNS)
         await connection.execute(load_query("rank_staged_readings"))
-        await connection.execute(load_table_query("lock_readings", table))
+        known = await connection.fetchval(load_table_query("lock_readings", table))
         status = await connection.execute(load_table_query("keep_history", table), _LIVE[table])
         replaced += int(status.rpartition(" ")[2])
         await connection.execute(load_table_query("note_earlier_arrival", table))
-        written += len(await connection.fetch(load_table_query("upsert_readings", table)))
+        await connection.execute(load_table_query("upsert_readings", table))
+        written += await connection.fetchval(load_query("count_winners")) - known
     return written, replaced
 
 

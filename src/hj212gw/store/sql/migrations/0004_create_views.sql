@@ -94,7 +94,7 @@ GRANT EXECUTE ON FUNCTION hj212.mask_pw, hj212.medium_of TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON hj212.packets, hj212.readings_rtd, hj212.readings_minute, hj212.readings_hour,
     hj212.readings_day, hj212.logger_activity, hj212.journals, hj212.dirty TO hj212_gateway;
 GRANT SELECT, INSERT ON hj212.loggers, hj212.rejects, hj212.odd_readings, hj212.reading_history TO hj212_gateway;
-GRANT SELECT ON hj212.enterprises, hj212.outlets, hj212.factors, hj212.series, hj212.partitions,
+GRANT SELECT ON hj212.migrations, hj212.enterprises, hj212.outlets, hj212.factors, hj212.series, hj212.partitions,
     hj212.current_data_loggers, hj212.current_outlets, hj212.current_enterprises TO hj212_gateway;
 GRANT SELECT, INSERT ON hj212.data_loggers TO hj212_gateway;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA hj212 TO hj212_gateway;

@@ -15,4 +15,3 @@ WHERE coalesce(excluded.updated_at, excluded.received_at) >= coalesce(r.updated_
   AND (r.rtd, r.min, r.avg, r.max, r.cou, r.zs_rtd, r.zs_min, r.zs_avg, r.zs_max, r.data_flag, r.extra)
     IS DISTINCT FROM (excluded.rtd, excluded.min, excluded.avg, excluded.max, excluded.cou, excluded.zs_rtd,
                       excluded.zs_min, excluded.zs_avg, excluded.zs_max, excluded.data_flag, excluded.extra)
-RETURNING 1

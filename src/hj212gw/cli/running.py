@@ -1,0 +1,176 @@
+"""Build the gateway's components from settings, run them, and stop them in order."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hj212gw import telemetry
+from hj212gw.clock import Clock
+from hj212gw.config import Settings
+from hj212gw.errors import Hj212Error, SchemaMismatch, StoreUnavailable
+from hj212gw.gateway.drain import DrainLimits
+from hj212gw.gateway.server import Gateway, GatewayLimits
+from hj212gw.http import HttpServer, Readiness
+from hj212gw.journal import Journal, JournalSettings
+from hj212gw.store.migrate import migrate
+from hj212gw.store.pool import connect
+from hj212gw.store.retention import Retention
+from hj212gw.store.writer import Writer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+SECS_A_DAY = 86_400
+_IDLE_WAIT_SECS = 1.0
+
+
+class Running(NamedTuple):
+    """Where a started gateway can be reached; addresses are host:port."""
+
+    gateway: str
+    http: str
+    dsn: str | None
+
+
+def make_clock(settings: Settings) -> Clock:
+    """Make the clock that the settings ask for."""
+    return Clock(settings.clock.epoch, settings.clock.speed, origin=settings.clock.origin)
+
+
+def make_gateway(settings: Settings, dsn: str | None, clock: Clock) -> Gateway:
+    """Build a gateway from settings; without a DSN the journal only fills."""
+    limits = settings.gateway
+    journal = settings.journal
+    return Gateway(
+        GatewayLimits(
+            host=limits.host,
+            port=limits.port,
+            max_segment_bytes=limits.max_segment_bytes,
+            idle_timeout_secs=limits.idle_timeout_secs,
+            session_high_water_bytes=limits.session_high_water_bytes,
+            high_water_bytes=limits.high_water_bytes,
+            max_sessions=limits.max_sessions,
+            backlog=limits.backlog,
+            stop_timeout_secs=limits.stop_timeout_secs,
+        ),
+        JournalSettings(
+            directory=journal.directory,
+            max_bytes=journal.max_bytes,
+            segment_bytes=journal.segment_bytes,
+            keep_secs=journal.keep_days * SECS_A_DAY,
+            group_records=journal.group_records,
+            group_bytes=journal.group_bytes,
+            group_wait_secs=journal.group_wait_ms / 1000,
+            reserve_bytes=journal.reserve_bytes,
+            reject_share=journal.reject_share,
+            low_priority_share=journal.low_priority_share,
+        ),
+        _writer_factory(settings, dsn),
+        _drain_limits(settings),
+        clock,
+    )
+
+
+@asynccontextmanager
+async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: bool) -> AsyncIterator[Running]:
+    """Run gateway and HTTP for as long as the context lasts.
+
+    Raises:
+        Hj212Error: a port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
+    """
+    clock = make_clock(settings)
+    gateway = make_gateway(settings, dsn, clock)
+    async with AsyncExitStack() as stack:
+        host, port = await gateway.start(accepts_unknown=accepts_unknown)
+        stack.push_async_callback(gateway.stop)
+
+        def readiness() -> Readiness:
+            gateway.publish()
+            fault = gateway.find_fault()
+            return Readiness(fault is None, fault or "")
+
+        http = HttpServer(settings.http.host, settings.http.port, readiness)
+        http_host, http_port = await http.start()
+        stack.push_async_callback(http.stop)
+        telemetry.gateway_ready()
+        stopper = asyncio.create_task(_stop_on_failure(gateway))
+        stack.callback(stopper.cancel)
+        yield Running(f"{host}:{port}", f"{http_host}:{http_port}", dsn)
+    if gateway.failed.done():
+        raise gateway.failed.result()
+
+
+async def migrate_when_possible(dsn: str, clock: Clock, *, retry_secs: float = 2.0) -> None:
+    """Bring the schema up to date as soon as the database answers."""
+    while True:
+        try:
+            connection = await connect(dsn, name="hj212gw migrate")
+            try:
+                await migrate(connection, now=clock.now())
+                return
+            finally:
+                await connection.close()
+        except StoreUnavailable as error:
+            telemetry.store_failed(error)
+        await asyncio.sleep(retry_secs)
+
+
+def write_ready_file(path: Path, running: Running) -> None:
+    """Tell other programs, at once and whole, where everything listens."""
+    content = {**running._asdict(), "pid": os.getpid()}
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(content, file)
+    draft.replace(path)
+
+
+async def wait_for_stop() -> str:
+    """Wait for SIGINT or SIGTERM and return its name; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[str] = loop.create_future()
+
+    def stop(name: str) -> None:
+        if stopped.done():
+            os._exit(1)
+        stopped.set_result(name)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, signal.Signals(number).name)
+    return await stopped
+
+
+async def _stop_on_failure(gateway: Gateway) -> None:
+    """End the process in order when the gateway cannot go on."""
+    await asyncio.shield(gateway.failed)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _writer_factory(settings: Settings, dsn: str | None) -> Callable[[Journal], Writer] | None:
+    if dsn is None:
+        return None
+    timeout = settings.database.statement_timeout_secs
+    return lambda journal: Writer(dsn, journal.uuid, statement_timeout_secs=timeout)
+
+
+def _drain_limits(settings: Settings) -> DrainLimits:
+    database, retention = settings.database, settings.retention
+    return DrainLimits(
+        batch_packets=database.batch_packets,
+        batch_wait_secs=database.batch_wait_ms / 1000,
+        idle_wait_secs=_IDLE_WAIT_SECS,
+        retry_first_secs=database.retry_first_secs,
+        retry_max_secs=database.retry_max_secs,
+        refresh_secs=settings.registry.refresh_secs,
+        retention=Retention(
+            real_time_days=retention.real_time_days,
+            minute_days=retention.minute_days,
+            packets_days=retention.packets_days,
+        ),
+    )
+
+

@@ -1,0 +1,156 @@
+"""Damaged segments: what can be read is written to a new segment, the old file is kept under another name.
+
+The repaired segment is complete, under a name of its own, before the damaged one is renamed: a crash in between
+leaves both, and the next start finishes the renaming. Nothing is deleted here but indexes, which SQLite rebuilds.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from hj212gw.journal.directory import is_damage, sync_directory
+from hj212gw.journal.records import Row, checksum, decode_group, is_sound, rejected_bytes
+from hj212gw.journal.segments import (
+    AFTER,
+    SEGMENT_GROUPS,
+    About,
+    SegmentInfo,
+    create_segment,
+    examine,
+    index_path,
+    log_path,
+    open_to_read,
+    parse_name,
+    segment_path,
+)
+from hj212gw.journal.settings import Damage
+
+_BAD_SECTOR: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+
+
+@dataclass(slots=True)
+class _Saved:
+    groups: int = 0
+    records: int = 0
+    byte_count: int = 0
+    reject_bytes: int = 0
+
+
+def repair(path: Path, about: About, last_seq: int | None = None) -> tuple[SegmentInfo | None, Damage]:
+    """Save what can be read of a damaged segment and set the file aside.
+
+    Args:
+        path: the segment; no connection for writing may be open on it.
+        about: what the repaired segment is to say of itself.
+        last_seq: the last group it held; None when not known.
+
+    Returns:
+        The repaired segment, None when nothing could be read; and the report.
+    """
+    saved = _Saved()
+    repaired = None
+    if path.exists():
+        with closing(open_to_read(path)) as connection:
+            if _has_groups(connection):
+                if last_seq is None:
+                    last_seq = _read_sequence(connection, about.first_seq)
+                repaired = _write_repaired(path, about, _sound_rows(connection, about.first_seq, last_seq), saved)
+        kept = set_aside(path)
+    else:
+        kept = path
+    lost = None if last_seq is None else last_seq - about.first_seq + 1 - saved.groups
+    info = examine(repaired)[1] if repaired else None
+    return info, Damage(kept, "segment", saved.groups, saved.records, lost)
+
+
+def damaged_path(path: Path) -> Path:
+    """Name a damaged file under a number not yet taken."""
+    number = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists() or log_path(kept).exists():
+        number += 1
+    return kept
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file, with its log if it has one, as damaged; return the new path."""
+    kept = damaged_path(path)
+    index_path(path).unlink(missing_ok=True)
+    if log_path(path).exists():
+        log_path(path).rename(log_path(kept))
+    path.rename(kept)
+    sync_directory(path.parent)
+    return kept
+
+
+def _write_repaired(path: Path, about: About, rows: Iterator[Row], saved: _Saved) -> Path | None:
+    first = next(rows, None)
+    if first is None:
+        return None
+    name = parse_name(path)
+    assert name is not None
+    repaired = segment_path(path.parent, about.first_seq, name[1] + 1)
+    create_segment(repaired, about, _recounted(chain([first], rows), saved))
+    return repaired
+
+
+def _recounted(rows: Iterator[Row], saved: _Saved) -> Iterator[Row]:
+    for row in rows:
+        saved.groups += 1
+        saved.records += row.records
+        saved.byte_count += len(row.body)
+        saved.reject_bytes += rejected_bytes(decode_group(row.body))
+        counted = row._replace(
+            records_total=saved.records, bytes_total=saved.byte_count, rejects_total=saved.reject_bytes
+        )
+        yield counted._replace(crc=checksum(counted))
+
+
+def _is_unreadable(error: sqlite3.Error) -> bool:
+    """Tell whether a part of the file is lost; other errors (no descriptors, no memory) may pass."""
+    return is_damage(error) or error.sqlite_errorcode in _BAD_SECTOR
+
+
+def _has_groups(connection: sqlite3.Connection) -> bool:
+    """Tell whether the table can be asked at all; with this setting SQLite also reads a file cut short."""
+    try:
+        connection.execute("PRAGMA writable_schema = ON")
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'groups'").fetchone() is not None
+    except sqlite3.DatabaseError as error:
+        if _is_unreadable(error):
+            return False
+        raise
+
+
+def _read_sequence(connection: sqlite3.Connection, first_seq: int) -> int | None:
+    try:
+        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'groups'").fetchone()
+    except sqlite3.DatabaseError as error:
+        if _is_unreadable(error):
+            return None
+        raise
+    is_plausible = row is not None and isinstance(row[0], int) and 0 <= row[0] - first_seq + 1 <= SEGMENT_GROUPS
+    return row[0] if is_plausible else None
+
+
+def _sound_rows(connection: sqlite3.Connection, first_seq: int, last_seq: int | None) -> Iterator[Row]:
+    """Step from group to group; where a page cannot be read, try the next number until one can."""
+    last = first_seq + SEGMENT_GROUPS - 1 if last_seq is None else last_seq
+    seq = first_seq - 1
+    while seq < last:
+        try:
+            found = connection.execute(AFTER, (seq, last)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if not _is_unreadable(error):
+                raise
+            seq += 1
+            continue
+        if found is None:
+            return
+        row = Row._make(found)
+        seq = max(seq + 1, row.seq)
+        if is_sound(row):
+            yield row
