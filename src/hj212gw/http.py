@@ -74,7 +74,7 @@ class HttpServer:
             ConfigError: the address or port cannot be had.
         """
         # The `_created` twins would double the number of series and tell nothing that process_start_time does not.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         try:
             self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=MAX_REQUEST_BYTES)
         except OSError as error:
@@ -131,6 +131,10 @@ class HttpServer:
             return _Response(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n")
         if request.path == "/healthz":
             return _Response(HTTPStatus.OK, b"alive\n")
+        return self._tell_state(request)
+
+    def _tell_state(self, request: _Request) -> _Response:
+        """Answer what depends on the gateway's state."""
         readiness = self._readiness()
         if request.path == "/metrics":
             encoder, content_type = choose_encoder(request.accept)

@@ -1,19 +1,17 @@
 """Logging set-up: readable lines on a terminal, JSON elsewhere, always to stderr.
 
-Events are written by `telemetry` alone. Until `configure` was called nothing is printed, so that a library
+Events are written by `telemetry` alone. Until `configure_logs` was called nothing is printed, so that a library
 user or a command that only decodes stays silent.
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import structlog
-
-if TYPE_CHECKING:
-    from hj212gw.config import LogSettings
 
 MAX_TEXT = 240
 QUIET_SECS = 10.0
@@ -87,7 +85,7 @@ def _clean_facts(_logger: Any, _method: str, facts: MutableMapping[str, Any]) ->
 
 
 class EventLog:
-    """Writes events at or above a level as one line each; `configure` makes it."""
+    """Writes events at or above a level as one line each; `configure_logs` makes it."""
 
     def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
         self._logger = logger
@@ -114,30 +112,31 @@ def write(level: int, event: str, key: str, facts: Mapping[str, Any]) -> bool:
     return _event_log is None or _event_log.write(level, event, key, facts)
 
 
-def configure(settings: "LogSettings", *, stream: TextIO | None = None, has_colors: bool = False) -> None:
+def configure_logs(level: str, log_format: str, stream: TextIO | None = None) -> None:
     """Send events, and what libraries log, to a stream.
 
     Args:
-        settings: the level and the format; `auto` is console on a terminal and JSON elsewhere.
+        level: debug, info, warning or error.
+        log_format: console, json, or auto: console on a terminal and JSON elsewhere.
         stream: where to write; stderr when None.
-        has_colors: whether the console format may use colours.
     """
     global _event_log  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
     out = sys.stderr if stream is None else stream
-    is_console = settings.format == "console" or (settings.format == "auto" and out.isatty())
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    is_console = log_format == "console" or (log_format == "auto" and out.isatty())
+    lowest = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    has_colors = out.isatty() and not os.environ.get("NO_COLOR")
     renderer = _console_renderer(has_colors=has_colors) if is_console else _json_renderer()
     logger = structlog.wrap_logger(
         structlog.WriteLogger(out),
         processors=[*shared, _clean_facts, *renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
     _event_log = EventLog(logger.bind())
-    _configure_libraries(out, max(level, logging.WARNING), [*shared, _clean_facts], renderer)
+    _configure_libraries(out, max(lowest, logging.WARNING), [*shared, _clean_facts], renderer)
 
 
 def _console_renderer(*, has_colors: bool) -> list[structlog.typing.Processor]:

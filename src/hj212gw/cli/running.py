@@ -7,12 +7,12 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
-from hj212gw.errors import Hj212Error, SchemaMismatch, StoreUnavailable
+from hj212gw.errors import StoreUnavailable
 from hj212gw.gateway.drain import DrainLimits
 from hj212gw.gateway.server import Gateway, GatewayLimits
 from hj212gw.http import HttpServer, Readiness
@@ -21,9 +21,6 @@ from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
 from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 SECS_A_DAY = 86_400
 _IDLE_WAIT_SECS = 1.0
@@ -105,16 +102,26 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         raise gateway.failed.result()
 
 
+async def migrate_once(dsn: str, clock: Clock) -> None:
+    """Bring the schema up to date.
+
+    Raises:
+        StoreUnavailable: the database is away.
+        SchemaMismatch: the database is another version's.
+    """
+    connection = await connect(dsn, name="hj212gw migrate")
+    try:
+        await migrate(connection, now=clock.now())
+    finally:
+        await connection.close()
+
+
 async def migrate_when_possible(dsn: str, clock: Clock, *, retry_secs: float = 2.0) -> None:
     """Bring the schema up to date as soon as the database answers."""
     while True:
         try:
-            connection = await connect(dsn, name="hj212gw migrate")
-            try:
-                await migrate(connection, now=clock.now())
-                return
-            finally:
-                await connection.close()
+            await migrate_once(dsn, clock)
+            return
         except StoreUnavailable as error:
             telemetry.store_failed(error)
         await asyncio.sleep(retry_secs)

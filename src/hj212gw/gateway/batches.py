@@ -112,7 +112,7 @@ class BatchMaker:
     def _hear(self, rows: PacketRows) -> None:
         packet = rows.packet
         skew = (packet.qn_at - packet.received_at).total_seconds() if rows.has_qn else None
-        data_time = rows.readings[0][_DATA_TIME] if rows.readings else None
+        data_time = rows.readings[0].data_time if rows.readings else None
         before = self._heard.get(packet.mn)
         if before is not None and data_time is None:
             data_time = before.last_data_time
@@ -139,6 +139,3 @@ class BatchMaker:
                 self._admission.add_found(mn, st)
         if new:
             self._numbers |= await add_loggers(connection, new)
-
-
-_DATA_TIME = 7  # place of data_time in a reading row

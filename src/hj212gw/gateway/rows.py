@@ -1,6 +1,5 @@
 """Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
 
-import json
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -9,7 +8,16 @@ from typing import Any, NamedTuple
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
-from hj212gw.store.rows import READING_TABLES, STORED, UNREGISTERED, DirtyRow, PacketRow, PacketRows
+from hj212gw.store.copyrows import encode_readings
+from hj212gw.store.rows import (
+    READING_TABLES,
+    STORED,
+    UNREGISTERED,
+    DirtyRow,
+    PacketRow,
+    PacketRows,
+    ReadingHead,
+)
 
 DIGEST_BYTES = 16
 OLDEST_DATA = timedelta(days=400)
@@ -64,22 +72,11 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
     packet = arrival.packet
     qn_at, has_qn = _place(packet.qn, arrival.received_at)
     warnings = (*arrival.warnings, *packet.warnings, *more_warnings)
-    table = _TABLE_BY_CN.get(packet.cn) if logger_id is not None else None
-    rows: list[tuple[Any, ...]] = []
-    odd: list[tuple[Any, ...]] = []
-    dirty = None
+    table = _TABLE_BY_CN.get(packet.cn)
+    fields: dict[str, Any] = {}
     if table is not None and logger_id is not None:
-        readings = parse_readings(packet.cp)
-        if readings.rows:
-            warnings += readings.warnings
-            head = (logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
-            rows = [head + _with_json(row) for row in readings.rows]
-            moment = readings.rows[0].data_time
-            if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
-                warnings += ("data_time_odd",) if moment else ()
-                odd, rows = [(*row, readings.data_time_text) for row in rows], []
-            else:
-                dirty = DirtyRow(logger_id, packet.cn, _local_day(moment))
+        fields, found = _make_readings(arrival, table, logger_id)
+        warnings += found
     digest = blake2b(arrival.segment, digest_size=DIGEST_BYTES).digest()
     row = PacketRow(
         qn_at,
@@ -99,7 +96,28 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         arrival.key_id or None,
         arrival.frame,
     )
-    return PacketRows(row, has_qn, table if rows else None, rows, odd, dirty)
+    return PacketRows(row, has_qn, **fields)
+
+
+def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Make the fields of PacketRows that hold readings, and the warnings they give."""
+    packet = arrival.packet
+    readings = parse_readings(packet.cp)
+    if not readings.rows:
+        return {}, ()
+    head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
+    moment = readings.rows[0].data_time
+    if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
+        warnings = (*readings.warnings, "data_time_odd") if moment else readings.warnings
+        return {"head": head, "odd": readings.rows, "data_time_text": readings.data_time_text}, warnings
+    fields = {
+        "table": table,
+        "head": head,
+        "readings": readings.rows,
+        "dirty": DirtyRow(logger_id, packet.cn, _local_day(moment)),
+        "encoded": encode_readings(head, readings.rows),
+    }
+    return fields, readings.warnings
 
 
 def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
@@ -113,12 +131,6 @@ def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
 
 def _qn_number(qn: str) -> int | None:
     return int(qn) if 0 < len(qn) <= _MAX_QN_DIGITS else None
-
-
-def _with_json(row: Any) -> Any:
-    if row.extra is None:
-        return row
-    return row._replace(extra=json.dumps(row.extra, ensure_ascii=False))
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import UUID
@@ -183,10 +183,6 @@ class Identity:
         }
         text = json.dumps(content | {"crc32": _crc_of(content)}, indent=1)
         write_atomically(directory / IDENTITY_NAME, text.encode() + b"\n")
-
-    def with_reserved(self, seq: int) -> "Identity":
-        """Return this identity with another upper bound of the sequence."""
-        return replace(self, reserved_seq=seq)
 
 
 class Reserve:

@@ -57,15 +57,18 @@ class Recovered:
         return max((info.last_seq for info in (*self.sealed, self.active) if info), default=0)
 
 
-def recover(directory: Path) -> Recovered:
-    """Bring a directory into order and say what it holds; its lock must be held.
+def recover(directory: Path, damages: list[Damage]) -> Recovered:
+    """Bring a directory into order and say what it holds.
+
+    Args:
+        directory: the journal's; its lock must be held.
+        damages: takes what was found damaged, also when this function fails.
 
     Raises:
         JournalCorrupt: a segment belongs to another journal.
         JournalUnwritable: a segment was written by another version.
     """
     remove_unfinished(directory)
-    damages: list[Damage] = []
     paths = _finish_repairs(list_segments(directory), damages)
     found = Recovered(_read_identity(directory, paths, damages), damages=damages)
     for path in paths:
@@ -173,8 +176,9 @@ def _salts_of(log: bytes) -> bytes:
 
 def _choose_active(found: Recovered) -> None:
     """Decide whether the newest segment goes on, and remove those that never held a group."""
-    if found.sealed and found.sealed[-1].last_seq == found.identity.reserved_seq:
-        newest = found.sealed.pop()
+    newest = found.sealed[-1] if found.sealed else None
+    if newest and newest.last_seq == found.identity.reserved_seq and _is_original(newest.path):
+        found.sealed.pop()
         if _is_whole(newest.path):
             found.active = newest
         elif info := _repair(newest.path, found):
@@ -184,10 +188,13 @@ def _choose_active(found: Recovered) -> None:
         found.sealed.remove(info)
 
 
+def _is_original(path: Path) -> bool:
+    """Tell whether a segment never was repaired; one that was is not appended to."""
+    return path == segment_path(path.parent, _first_seq(path))
+
+
 def _is_whole(path: Path) -> bool:
-    """Check every page of a segment; a repaired one is not appended to."""
-    if path != segment_path(path.parent, _first_seq(path)):
-        return False
+    """Check every page of a segment."""
     with closing(open_to_read(path)) as connection:
         try:
             return connection.execute("PRAGMA quick_check(1)").fetchone() == (b"ok",)

@@ -6,12 +6,13 @@ leaves both, and the next start finishes the renaming. Nothing is deleted here b
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from hj212gw.errors import JournalCorrupt
 from hj212gw.journal.directory import is_damage, sync_directory
 from hj212gw.journal.records import Row, checksum, decode_group, is_sound, rejected_bytes
 from hj212gw.journal.segments import (
@@ -25,6 +26,7 @@ from hj212gw.journal.segments import (
     log_path,
     open_to_read,
     parse_name,
+    read_about,
     segment_path,
 )
 from hj212gw.journal.settings import Damage
@@ -45,7 +47,7 @@ def repair(path: Path, about: About, last_seq: int | None = None) -> tuple[Segme
 
     Args:
         path: the segment; no connection for writing may be open on it.
-        about: what the repaired segment is to say of itself.
+        about: what the repaired segment is to say of itself, as far as the damaged one cannot.
         last_seq: the last group it held; None when not known.
 
     Returns:
@@ -58,6 +60,8 @@ def repair(path: Path, about: About, last_seq: int | None = None) -> tuple[Segme
             if _has_groups(connection):
                 if last_seq is None:
                     last_seq = _read_sequence(connection, about.first_seq)
+                with suppress(JournalCorrupt, sqlite3.DatabaseError):
+                    about = about._replace(previous_seq=read_about(connection, path).previous_seq)
                 repaired = _write_repaired(path, about, _sound_rows(connection, about.first_seq, last_seq), saved)
         kept = set_aside(path)
     else:

@@ -5,6 +5,7 @@ only log text, fenced by ``//``, may hold the separators. Keys repeat, so nothin
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hj212gw.errors import DataAreaError
@@ -12,7 +13,9 @@ from hj212gw.errors import DataAreaError
 Field = tuple[str, str]
 Group = tuple[Field, ...]
 
-_FENCED = re.compile(r"//.*?//(?=[;,]|\Z)", re.DOTALL)
+_FENCE = "//"
+_LOG_START = "=" + _FENCE
+_LOG_END = re.compile(r"//(?=[;,]|\Z)")
 _BREAKERS = re.compile(r"[;,]|&&")
 
 
@@ -44,21 +47,17 @@ def parse_data_area(cp: bytes) -> DataArea:
     """
     warnings: list[str] = []
     text = _decode(cp, warnings)
-    logs: list[str] = []
-    if "//" in text:
-        # A log's text is set aside under a mark that no decoded data area can hold by itself.
-        text = _FENCED.sub(lambda match: _set_aside(match.group(), logs), text.replace("\0", "\\0"))
-    groups = tuple(
-        group for part in text.split(";") if (group := _split_group(part, logs, warnings))
-    )
+    parts = _split(text) if _LOG_START in text else (part.split(",") for part in text.split(";"))
+    groups = tuple(group for items in parts if (group := _read_group(items, warnings)))
     return DataArea(groups, tuple(dict.fromkeys(warnings)))
 
 
-def encode_data_area(groups: tuple[Group, ...] | list[Group]) -> bytes:
+def encode_data_area(groups: Iterable[Iterable[Field]]) -> bytes:
     """Write groups as a data area in UTF-8, without a trailing ``;``.
 
     Raises:
-        DataAreaError: a name or a value holds a separator outside a log's ``//`` fences.
+        DataAreaError: a name or a value holds a separator outside a log's ``//`` fences, or would be read
+            back as another one.
     """
     return ";".join(",".join(_write_field(*field) for field in group) for group in groups).encode()
 
@@ -77,25 +76,45 @@ def _decode(cp: bytes, warnings: list[str]) -> str:
     return text
 
 
-def _set_aside(log: str, logs: list[str]) -> str:
-    logs.append(log)
-    return f"\0{len(logs) - 1}\0"
+def _split(text: str) -> list[list[str]]:
+    """Split text that holds logs into groups of items, each log left in one piece."""
+    groups = [[""]]
+    done = 0
+    for start, end in _find_logs(text):
+        _split_plain(text[done:start], groups)
+        groups[-1][-1] += text[start:end]
+        done = end
+    _split_plain(text[done:], groups)
+    return groups
 
 
-def _bring_back(value: str, logs: list[str]) -> str:
-    pieces = value.split("\0")
-    pieces[1::2] = [logs[int(piece)] for piece in pieces[1::2]]
-    return "".join(pieces)
+def _find_logs(text: str) -> Iterator[tuple[int, int]]:
+    """Find where each log's text begins and ends; one that never ends is none (7, 4)."""
+    start = text.find(_LOG_START)
+    while start >= 0:
+        end = _LOG_END.search(text, start + len(_LOG_START))
+        if end is None:
+            return
+        yield start + 1, end.end()
+        start = text.find(_LOG_START, end.end())
 
 
-def _split_group(part: str, logs: list[str], warnings: list[str]) -> Group:
+def _split_plain(text: str, groups: list[list[str]]) -> None:
+    """Split text without logs; what comes before its first separator belongs to the last item so far."""
+    for index, part in enumerate(text.split(";")):
+        if index:
+            groups.append([""])
+        first, *others = part.split(",")
+        groups[-1][-1] += first
+        groups[-1] += others
+
+
+def _read_group(items: list[str], warnings: list[str]) -> Group:
     fields = []
-    for item in part.split(","):
-        name, separator, value = item.partition("=")
-        if logs and "\0" in item:
-            name, value = _bring_back(name, logs), _bring_back(value, logs)
+    for item in items:
         if not item.strip():
             continue
+        name, separator, value = item.partition("=")
         if not separator:
             warnings.append("value_missing")
         if name != name.strip():
@@ -105,8 +124,13 @@ def _split_group(part: str, logs: list[str], warnings: list[str]) -> Group:
 
 
 def _write_field(name: str, value: str) -> str:
-    fenced = value.startswith("//") and value.endswith("//") and len(value) >= len("////")
-    if not name or "=" in name or _BREAKERS.search(name) or (not fenced and _BREAKERS.search(value)):
+    if value.startswith(_FENCE):
+        # The first // before a separator or the end closes a log, so it must be the last one.
+        end = _LOG_END.search(value, len(_FENCE))
+        is_writable = end is not None and end.end() == len(value)
+    else:
+        is_writable = not _BREAKERS.search(value) and _LOG_START not in value
+    if not is_writable or not name or name != name.strip() or "=" in name or _BREAKERS.search(name):
         message = f"a field holds no separator outside // fences, got {name[:40]!a}={value[:40]!a}"
         raise DataAreaError(message, reason="data_area")
     return f"{name}={value}"

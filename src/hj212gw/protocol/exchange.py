@@ -56,12 +56,12 @@ def _answer_flag(packet: Packet) -> int:
 def _answer_2005(packet: Packet, cn: str) -> str:
     fields = [("QN", packet.qn)] if packet.qn else []
     if cn == NOTICE_ANSWER:
-        data_area = encode_data_area([fields] if fields else []).decode()
+        data_area = encode_data_area([fields]).decode()
         return f"ST=91;CN=9013;PW={packet.pw};MN={packet.mn};Flag=0;CP=&&{data_area}&&"
     fields.append(("CN", packet.cn))
     if packet.pno is not None:
         fields.append(("PNO", str(packet.pno)))
     if packet.pnum is not None:
         fields.append(("PNUM", str(packet.pnum)))
-    groups = [(field,) for field in fields]
-    return f"ST=91;CN=9014;CP=&&{encode_data_area(groups).decode()}&&"
+    data_area = encode_data_area([field] for field in fields).decode()
+    return f"ST=91;CN=9014;CP=&&{data_area}&&"

@@ -18,7 +18,7 @@ from hj212gw.protocol.crc import crc_text, modbus_crc16
 MAX_STANDARD_SEGMENT = 1024  # 6.3.1; field loggers send more, so this only warns
 MAX_SEGMENT = 4096  # default of the accepted length
 MAX_DECLARED = 9999
-NOISE_SPAN = 4096  # noise is reported in spans of at most this many bytes
+NOISE_SPAN = 4096  # noise is reported in spans of at most this many bytes, or of max_segment
 
 _MARK = 2  # ##
 _HEAD = 6  # ## and length
@@ -104,7 +104,7 @@ class FrameBuffer:
         check: decides whether a segment and its four CRC characters belong together; pure.
         max_segment: longest accepted data segment in bytes; a header that declares more is not waited for.
 
-    The buffer holds at most one frame of that length and what was fed since the last call of `events`.
+    Between calls the buffer holds less than one frame of that length and the eight bytes that tell a header.
     """
 
     def __init__(self, *, check: Check = check_crc, max_segment: int = MAX_SEGMENT) -> None:
@@ -126,11 +126,12 @@ class FrameBuffer:
     @property
     def awaits_trailer(self) -> bool:
         """Whether a frame is complete but for CR LF, which some data loggers never send."""
-        return self._failure is None and 0 < self._needed <= len(self._buffer) + 2 and self._has_body()
+        is_open = self._failure is None and 0 < self._needed <= len(self._buffer) + 2 and self._has_body()
+        return is_open and not _HEADER_START.search(self._buffer, max(0, len(self._buffer) - _EVIDENCE))
 
     def feed(self, data: bytes) -> list[Frame | Discard]:
         """Take bytes as they came and return what they complete, in stream order."""
-        if self._after_release:
+        if self._after_release and data:
             data = self._drop_late_trailer(data)
         self._buffer += data
         return self._run(final=False) if len(self._buffer) >= self._needed else []
@@ -139,9 +140,8 @@ class FrameBuffer:
         """Return the frame that only lacks its CR LF; a CR LF that comes later is dropped."""
         if not self.awaits_trailer:
             return []
-        had_cr = self._buffer.endswith(b"\r")
         events = self._run(final=True)
-        self._after_release = not had_cr
+        self._after_release = True
         return events
 
     def close(self) -> list[Frame | Discard]:
@@ -211,13 +211,19 @@ class FrameBuffer:
         segment, crc = raw[_HEAD:body], raw[body : body + _CRC]
         if segment.endswith(b"&&"):
             if self._check(segment, crc):
+                hidden = b"##" in segment and self._find_hidden(stop)
+                if hidden:
+                    where = self._offset + hidden
+                    return self._discard(
+                        "length", f"the frame that starts at byte {where} ends at the same byte", hidden
+                    )
                 offset = self._offset + self._pos
                 self._move(end)
                 trailer = raw[body + _CRC :]
                 if trailer == b"\r\n" and len(segment) <= MAX_STANDARD_SEGMENT and crc == crc.upper():
                     return Frame(segment, raw, offset)
                 return Frame(segment, raw, offset, _frame_warnings(segment, crc, trailer))
-            return self._fail_crc(segment, crc, end)
+            return self._fail_crc(segment, crc, end, final=final)
         if _POSSIBLE_CRC.match(crc) and self._check(segment, crc):
             detail = f"the closing && before byte {self._offset + stop - _CRC} is missing; the CRC is right"
             return self._fail("trailer", detail, final=final)
@@ -225,9 +231,26 @@ class FrameBuffer:
         detail = f"length {len(segment)} at byte {where} does not end at a closing && followed by the CRC"
         return self._fail("length", detail, final=final)
 
-    def _fail_crc(self, segment: bytes, crc: bytes, end: int) -> Discard:
-        """Discard a frame of the right shape with a wrong CRC, up to a header that may hide in it."""
-        inner = _HEADER.search(self._buffer, self._pos + _MARK, end)
+    def _find_hidden(self, stop: int) -> int | None:
+        """Find a header inside when a frame inside ends where this one does: noise that looked like a header.
+
+        Either both CRCs agree by chance, once in 256, or a whole frame was packed into a data area just so;
+        and then the one inside is the frame that would be lost.
+        """
+        headers = [match.start() for match in _HEADER.finditer(self._buffer, self._pos + _MARK, stop)]
+        ends = (start + _HEAD + int(self._buffer[start + _MARK : start + _HEAD]) + _CRC for start in headers)
+        return headers[0] if stop in ends else None
+
+    def _fail_crc(self, segment: bytes, crc: bytes, end: int, *, final: bool) -> Discard | None:
+        """Discard a frame of the right shape with a wrong CRC, up to a header that begins in it."""
+        buffer, start = self._buffer, self._pos + _MARK
+        inner = _HEADER.search(buffer, start, end + _EVIDENCE - 1)
+        if inner is None and not final:
+            # A CRC of three digits and no CR LF: the first bytes of the next frame stand in its place.
+            cut = _HEADER_START.search(buffer, max(start, len(buffer) - _EVIDENCE))
+            if cut and cut.start() < end:
+                self._needed = len(buffer) + 1
+                return None
         where = self._offset + self._pos + _HEAD + len(segment)
         return self._discard("crc", explain_crc(segment, crc, where), inner.start() if inner else end)
 
@@ -241,7 +264,7 @@ class FrameBuffer:
         buffer, pos = self._buffer, self._pos
         failure = self._failure
         assert failure is not None
-        limit = pos + self._max_segment + _HEAD + _CRC + 2
+        limit = pos + self._max_segment + _CRC
         header = _HEADER.search(buffer, self._scanned, limit + _EVIDENCE)
         natural = _NATURAL_END.search(buffer, self._scanned, header.start() + _MARK if header else limit)
         stops = [match for match in (header and header.start(), natural and natural.end()) if match]
@@ -261,7 +284,7 @@ class FrameBuffer:
 
     def _skip_noise(self, *, final: bool) -> Discard | None:
         buffer, pos = self._buffer, self._pos
-        limit = pos + NOISE_SPAN
+        limit = pos + min(NOISE_SPAN, self._max_segment)
         header = _HEADER.search(buffer, max(self._scanned, pos), limit + _EVIDENCE)
         if header:
             return self._discard_noise(header.start())

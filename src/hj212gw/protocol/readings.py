@@ -13,9 +13,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from hj212gw.errors import DataAreaError
-from hj212gw.protocol.codes import is_known_data_flag
+from hj212gw.protocol.codes import DataFlag, is_known_data_flag
 from hj212gw.protocol.dataarea import DataArea, Group, encode_data_area, parse_data_area
-from hj212gw.protocol.times import parse_data_time
+from hj212gw.protocol.times import DATA_TIME_DIGITS, parse_data_time
 
 Extra = dict[str, str]
 
@@ -101,15 +101,33 @@ class _Plan(NamedTuple):
     data_time: int
     pool_tail: tuple[Any, ...]
     rows: tuple[Callable[[list[Any]], tuple[Any, ...]], ...]
-    warnings: tuple[str, ...]
+
+
+class _Plans:
+    """Plans by shape, bounded: a flood of made-up shapes must not grow the process."""
+
+    __slots__ = ("_name_count", "by_shape")
+
+    def __init__(self) -> None:
+        self.by_shape: dict[tuple[bytes, ...], _Plan | None] = {}
+        self._name_count = 0
+
+    def keep(self, shape: tuple[bytes, ...], plan: _Plan | None) -> None:
+        """Keep a plan, or None where packets of the shape always need the plain way."""
+        self._name_count += len(shape)
+        if self._name_count > _MAX_PLANNED_NAMES:
+            self.by_shape.clear()
+            self._name_count = len(shape)
+        self.by_shape[shape] = plan
 
 
 _NOT_SEPARATORS = bytes(byte for byte in range(256) if byte not in b"=,;")
 _NUMBER_CHARACTERS = b"0123456789.-"
 _ALTERNATING = re.compile(rb"=(?:[;,]=)*")
-_MAX_PLANS = 4096
-_plans: dict[tuple[bytes, ...], _Plan | None] = {}
-_flag_texts: dict[bytes, str] = {}
+_FLAG_TEXTS = {flag.encode(): str(flag) for flag in DataFlag}
+_MAX_PLANNED_NAMES = 131_072  # about 7,000 shapes of eight factors, 20 MB
+_plans = _Plans()
+_find_plan = _plans.by_shape.get
 _new = tuple.__new__
 
 
@@ -128,9 +146,9 @@ def parse_readings(cp: bytes) -> Readings:
     structure = cp.translate(None, _NOT_SEPARATORS)
     tokens = cp.replace(b",", b";").replace(b"=", b";").split(b";")
     shape = (structure, *tokens[::2])
-    plan = _plans.get(shape)
+    plan = _find_plan(shape)
     if plan is None:
-        plan = _learn(shape, cp)
+        plan = _learn(shape)
     if plan is not None:
         readings = _apply(plan, tokens)
         if readings is not None:
@@ -142,20 +160,22 @@ def _apply(plan: _Plan, tokens: list[bytes]) -> Readings | None:
     """Pick the values of a known shape; None when one of them needs the plain way."""
     numbers = plan.numbers(tokens)
     joined = b"".join(numbers)
-    if joined.translate(None, _NUMBER_CHARACTERS) or len(joined) > _MAX_NUMBER:
+    if joined.translate(None, _NUMBER_CHARACTERS):
+        return None
+    if len(joined) > _MAX_NUMBER and max(map(len, numbers)) > _MAX_NUMBER:
         return None
     try:
         pool: list[Any] = list(map(float, numbers))
-        pool += map(_flag_texts.__getitem__, plan.flags(tokens))
+        pool += map(_FLAG_TEXTS.__getitem__, plan.flags(tokens))
     except (ValueError, KeyError):
         return None
-    text = tokens[plan.data_time].decode()
-    moment = parse_data_time(text)
+    text = tokens[plan.data_time].decode("latin-1")
+    moment = parse_data_time(text) if len(text) == DATA_TIME_DIGITS else None
     if moment is None:
         return None
     pool.append(moment)
     pool += plan.pool_tail
-    return Readings([_new(Reading, pick(pool)) for pick in plan.rows], text, plan.warnings)
+    return Readings([_new(Reading, pick(pool)) for pick in plan.rows], text)
 
 
 def read_rows(area: DataArea) -> Readings:
@@ -165,16 +185,19 @@ def read_rows(area: DataArea) -> Readings:
     warnings = list(area.warnings)
     data_time_text = area.find("DataTime") or ""
     data_time = parse_data_time(data_time_text)
-    if data_time is None:
-        warnings.append("data_time_unreadable" if data_time_text else "data_time_missing")
+    if data_time_text and data_time is None:
+        warnings.append("data_time_unreadable")
+    elif data_time_text and len(data_time_text) != DATA_TIME_DIGITS:
+        warnings.append("data_time_unusual")
     for group in area.groups:
         for name, value in group:
             factor, suffix = _split_name(name, warnings)
             if suffix:
                 _place(rows, latest, (factor, suffix, value), warnings)
+    if rows and not data_time_text:
+        warnings.append("data_time_missing")
     readings = [
-        Reading(factor, nth, data_time, *cells[:_FLAG_SLOT], cells[_FLAG_SLOT], cells[-1] or None)
-        for (factor, nth), cells in rows.items()
+        Reading._make((factor, nth, data_time, *cells[:-1], cells[-1] or None)) for (factor, nth), cells in rows.items()
     ]
     return Readings(readings, data_time_text, tuple(dict.fromkeys(warnings)))
 
@@ -228,21 +251,24 @@ def _is_taken(cells: list[Any], slot: int, suffix: str) -> bool:
     return suffix in extra or (slot >= 0 and cells[slot] is not None)
 
 
-def _learn(shape: tuple[bytes, ...], cp: bytes) -> _Plan | None:
+def _learn(shape: tuple[bytes, ...]) -> _Plan | None:
     """Make and keep the plan of a shape; None when its packets always need the plain way."""
-    if shape in _plans:
+    if shape in _plans.by_shape:
         return None
-    if len(_plans) >= _MAX_PLANS:
-        _plans.clear()  # a flood of made-up shapes must not grow the process
     plan = None
-    if cp.isascii() and b"//" not in cp and _ALTERNATING.fullmatch(shape[0]):
-        plan = _make_plan([name.decode() for name in shape[1:]])
-    _plans[shape] = plan
+    structure, *names = shape
+    if _ALTERNATING.fullmatch(structure) and all(map(bytes.isascii, names)):
+        plan = _make_plan([name.decode() for name in names])
+    _plans.keep(shape, plan)
     return plan
 
 
 def _make_plan(names: list[str]) -> _Plan | None:
-    """Plan where each row finds its cells in the pool: numbers, flags, DataTime, then constants."""
+    """Plan where each row finds its cells in the pool: numbers, flags, DataTime, then constants.
+
+    Only shapes of one DataTime and values of factors are planned: every token is then checked when it is
+    picked, and what only the plain way understands (log text, GBK) cannot pass unseen.
+    """
     warnings: list[str] = []
     rows: dict[tuple[str, int], list[Any]] = {}
     latest: dict[str, int] = {}
@@ -250,19 +276,19 @@ def _make_plan(names: list[str]) -> _Plan | None:
     flag_tokens: list[int] = []
     for index, name in enumerate(names):
         factor, suffix = _split_name(name, warnings)
-        if suffix and suffix not in _SLOTS and suffix != "Flag":
-            return None  # text of other suffixes is kept by the plain way
-        if suffix:
-            slot = _SLOTS.get(suffix, _FLAG_SLOT)
-            nth = latest.setdefault(factor, 0)
-            if (factor, nth) in rows and rows[factor, nth][slot] is not None:
-                latest[factor] = nth = nth + 1
-            cells = rows.setdefault((factor, nth), [None] * (_FLAG_SLOT + 1))
-            tokens = flag_tokens if suffix == "Flag" else number_tokens
-            cells[slot] = (suffix == "Flag", len(tokens))
-            tokens.append(2 * index + 1)
-    is_clean = not warnings and all(name == name.strip() and name for name in names)
-    if not rows or "DataTime" not in names or not is_clean:
+        if name == "DataTime":
+            continue
+        if suffix not in _SLOTS and suffix != "Flag":
+            return None
+        slot = _SLOTS.get(suffix, _FLAG_SLOT)
+        nth = latest.setdefault(factor, 0)
+        if (factor, nth) in rows and rows[factor, nth][slot] is not None:
+            latest[factor] = nth = nth + 1
+        cells = rows.setdefault((factor, nth), [None] * (_FLAG_SLOT + 1))
+        tokens = flag_tokens if suffix == "Flag" else number_tokens
+        cells[slot] = (suffix == "Flag", len(tokens))
+        tokens.append(2 * index + 1)
+    if warnings or names.count("DataTime") != 1 or any(name != name.strip() for name in names):
         return None
     return _assemble(rows, number_tokens, flag_tokens, 2 * names.index("DataTime") + 1)
 
@@ -271,9 +297,6 @@ def _assemble(
     rows: dict[tuple[str, int], list[Any]], number_tokens: list[int], flag_tokens: list[int], data_time: int
 ) -> _Plan:
     """Turn cells into one picker a row; the pool's tail holds None, the codes and the nths."""
-    for letter in map(chr, range(ord("0"), ord("z"))):
-        if is_known_data_flag(letter):
-            _flag_texts[letter.encode()] = letter
     moment = len(number_tokens) + len(flag_tokens)
     tail: list[Any] = [None]
     pickers = []
@@ -282,7 +305,7 @@ def _assemble(
         tail += [factor, nth]
         places = [moment + 1 if cell is None else cell[1] + (len(number_tokens) if cell[0] else 0) for cell in cells]
         pickers.append(itemgetter(code, code + 1, moment, *places, moment + 1))
-    return _Plan(_picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers), ())
+    return _Plan(_picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers))
 
 
 def _picker(tokens: list[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:
@@ -303,7 +326,7 @@ def encode_readings(rows: Iterable[Reading], data_time_text: str) -> bytes:
         What `parse_readings` reads back as the same rows; numbers are plain decimals, never 1e-05.
 
     Raises:
-        DataAreaError: a code, a flag or a text holds a separator, or a value is not finite.
+        DataAreaError: a code, a flag or a text holds a separator, or a value is not finite or too long.
     Source: HJ 212-2017, 6.3.3 and annex C.16 to C.19.
     """
     groups: list[Group] = [(("DataTime", data_time_text),)] if data_time_text else []
@@ -322,8 +345,9 @@ def _texts(row: Reading) -> Extra:
     """Return a reading's texts by suffix, in the order they are written."""
     if not row.factor or "-" in row.factor:
         raise DataAreaError(f"a factor's code is not empty and has no -, got {row.factor!a}", reason="data_area")
-    values = zip(VALUE_SUFFIXES, row[3 : 3 + _FLAG_SLOT], strict=True)
-    texts = {suffix: _plain(value) for suffix, value in values if value is not None}
+    values: tuple[Any, ...] = row[3 : 3 + _FLAG_SLOT]
+    pairs = zip(VALUE_SUFFIXES, values, strict=True)
+    texts = {suffix: _plain(value) for suffix, value in pairs if value is not None}
     if row.data_flag is not None:
         texts["Flag"] = row.data_flag
     texts |= row.extra or {}

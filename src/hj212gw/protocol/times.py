@@ -5,7 +5,7 @@ from functools import lru_cache
 
 WIRE_ZONE = timezone(timedelta(hours=8))  # 14.3: loggers run on Beijing time, no daylight saving
 
-_SECOND_DIGITS = 14
+DATA_TIME_DIGITS = 14
 _QN_DIGITS = 17
 
 
@@ -13,17 +13,21 @@ def parse_qn(text: str) -> datetime | None:
     """Read a QN, `YYYYMMDDhhmmssZZZ`, as a moment in UTC; None where it is none (6.3.2 table 3)."""
     if len(text) != _QN_DIGITS or not text.isdigit() or not text.isascii():
         return None
-    moment = parse_data_time(text[:_SECOND_DIGITS])
-    return moment and moment + timedelta(milliseconds=int(text[_SECOND_DIGITS:]))
+    moment = parse_data_time(text[:DATA_TIME_DIGITS])
+    return moment and moment + timedelta(milliseconds=int(text[DATA_TIME_DIGITS:]))
 
 
-@lru_cache(maxsize=4096)
 def parse_data_time(text: str) -> datetime | None:
     """Read `YYYYMMDDhhmmss` as a moment in UTC; None where it is no such moment.
 
     Sixteen and seventeen digits occur in the field: what follows the seconds is taken as a fraction.
     """
-    if not _SECOND_DIGITS <= len(text) <= _QN_DIGITS or not text.isdigit() or not text.isascii():
+    return _parse_moment(text) if DATA_TIME_DIGITS <= len(text) <= _QN_DIGITS else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_moment(text: str) -> datetime | None:
+    if not text.isdigit() or not text.isascii():
         return None
     try:
         moment = datetime(

@@ -39,7 +39,7 @@ async def release_held(
             if not held:
                 return 0, 0
             rows = await make_rows(held)
-            odd = [row for packet in rows for row in packet.odd]
+            odd = [row for packet in rows for row in packet.odd_rows()]
             if odd:
                 await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
             written, _ = await upsert_readings(connection, rows)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 _APPLICATION = "hj212gw registry"
+_CLOSE_TIMEOUT_SECS = 5.0
 _FOUND = "found"
 # What asyncpg writes as -infinity; it reads both infinities as such extremes without a time zone.
 _MINUS_INFINITY = datetime.min.replace(tzinfo=UTC)
@@ -57,7 +58,10 @@ class RegistryStore:
         try:
             yield cls(connection)
         finally:
-            connection.terminate()
+            try:
+                await connection.close(timeout=_CLOSE_TIMEOUT_SECS)
+            except CONNECTION_ERRORS:
+                connection.terminate()
 
     @asynccontextmanager
     async def change(self) -> "AsyncIterator[None]":

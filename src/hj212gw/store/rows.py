@@ -1,7 +1,10 @@
 """The rows a batch carries, in the order of the columns they are copied into."""
 
+import json
 from datetime import date, datetime
 from typing import Any, NamedTuple
+
+from hj212gw.protocol import Reading
 
 # Table a grain of `protocol.codes` is stored in.
 READING_TABLES = {
@@ -13,7 +16,7 @@ READING_TABLES = {
 
 _VALUES = ("rtd", "min", "avg", "max", "cou", "zs_rtd", "zs_min", "zs_avg", "zs_max")
 
-# A reading row is what all readings of a packet share, then a `protocol.Reading`.
+# A reading row is a `ReadingHead`, then a `Reading` with its extra as JSON.
 READING_COLUMNS = (
     "logger_id",
     "st",
@@ -33,6 +36,16 @@ REJECT_COLUMNS = ("received_at", "peer", "reason", "detail", "raw")
 STORED = "stored"
 UNREGISTERED = "unregistered"
 QUARANTINED = "quarantined"
+
+
+class ReadingHead(NamedTuple):
+    """What all readings of a packet share; `qn` is the QN's digits as a number, None where it has none."""
+
+    logger_id: int
+    st: str
+    cn: str
+    received_at: datetime
+    qn: int | None
 
 
 class PacketRow(NamedTuple):
@@ -71,17 +84,41 @@ class PacketRows(NamedTuple):
         packet: its row.
         has_qn: False where `qn_at` is only the arrival, cut to five minutes.
         table: where the readings go; None where it carries none.
-        readings: rows of READING_COLUMNS.
-        odd: rows of ODD_COLUMNS.
+        head: what its readings share; None where it has none.
+        readings: go into `table`.
+        odd: have an impossible DataTime; go into `odd_readings`.
+        data_time_text: DataTime as sent.
         dirty: what the readings touch.
+        encoded: the readings as binary rows of `copyrows.COPY_COLUMNS`.
     """
 
     packet: PacketRow
     has_qn: bool
-    table: str | None
-    readings: list[tuple[Any, ...]]
-    odd: list[tuple[Any, ...]]
-    dirty: DirtyRow | None
+    table: str | None = None
+    head: ReadingHead | None = None
+    readings: list[Reading] = []  # noqa: RUF012 - never changed
+    odd: list[Reading] = []  # noqa: RUF012 - never changed
+    data_time_text: str = ""
+    dirty: DirtyRow | None = None
+    encoded: bytes = b""
+
+    def reading_rows(self) -> list[tuple[Any, ...]]:
+        """Return the readings as rows of READING_COLUMNS."""
+        return [_join(self.head, reading) for reading in self.readings]
+
+    def odd_rows(self) -> list[tuple[Any, ...]]:
+        """Return the odd readings as rows of ODD_COLUMNS."""
+        return [(*_join(self.head, reading), self.data_time_text) for reading in self.odd]
+
+
+def write_extra(extra: dict[str, str]) -> str:
+    """Write what a reading carries beside its values as JSON."""
+    return json.dumps(extra, ensure_ascii=False)
+
+
+def _join(head: ReadingHead | None, reading: Reading) -> tuple[Any, ...]:
+    assert head is not None
+    return (*head, *reading[:-1], None if reading.extra is None else write_extra(reading.extra))
 
 
 class Activity(NamedTuple):

@@ -94,7 +94,7 @@ async def _upsert_all(connection: "Connection", packets: list[PacketRows]) -> Co
         odd=sum(len(rows.odd) for rows in fresh),
         dirty=frozenset(rows.dirty for rows in fresh if rows.dirty),
     )
-    odd = [row for rows in fresh for row in rows.odd]
+    odd = [row for rows in fresh for row in rows.odd_rows()]
     if odd:
         await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
     written, replaced = await upsert_readings(connection, fresh)
@@ -120,7 +120,7 @@ async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -
     by_table: dict[str, list[tuple[Any, ...]]] = {}
     for rows in packets:
         if rows.table and rows.readings:
-            by_table.setdefault(rows.table, []).extend(rows.readings)
+            by_table.setdefault(rows.table, []).extend(rows.reading_rows())
     written = replaced = 0
     for table, readings in sorted(by_table.items()):
         await connection.execute(load_query("stage_readings"))

@@ -4,19 +4,20 @@ Plain COPY first. A batch that meets a duplicate key, or a row the database refu
 of `upsert.py`, in a transaction of its own.
 """
 
+import io
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 
 from hj212gw.errors import PositionMoved, RowsRefused, StoreUnavailable
+from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, connect, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
-    READING_COLUMNS,
     REJECT_COLUMNS,
     UNREGISTERED,
     Activity,
@@ -157,15 +158,8 @@ class Writer:
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         if packets:
             await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
-        readings = 0
-        by_table: dict[str, list[tuple[Any, ...]]] = {}
-        for rows in packets:
-            if rows.table:
-                by_table.setdefault(rows.table, []).extend(rows.readings)
-        for table, records in sorted(by_table.items()):
-            await copy_rows(connection, table, records, READING_COLUMNS)
-            readings += len(records)
-        odd = [row for rows in packets for row in rows.odd]
+        readings = await _copy_readings(connection, packets)
+        odd = [row for rows in packets for row in rows.odd_rows()]
         if odd:
             await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
         await _write_rest(connection, batch, {rows.dirty for rows in packets if rows.dirty})
@@ -203,6 +197,19 @@ class Writer:
         if moved is None:
             message = f"journal {self._journal} is not at {batch.after} in the database: another drain moved it"
             raise PositionMoved(message)
+
+
+async def _copy_readings(connection: "Connection", packets: list[PacketRows]) -> int:
+    """Copy the readings, encoded before, table by table; return how many they are."""
+    count = 0
+    for table in sorted({rows.table for rows in packets if rows.table}):
+        mine = [rows for rows in packets if rows.table == table]
+        source = io.BytesIO(b"".join((COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER)))
+        await connection.copy_to_table(
+            table, schema_name="hj212", source=source, columns=COPY_COLUMNS, format="binary"
+        )
+        count += sum(len(rows.readings) for rows in mine)
+    return count
 
 
 def _open_one(connection: "Connection | None") -> "Connection":

@@ -1,0 +1,43 @@
+"""`hj212gw config`: check the settings, and show them with where each comes from."""
+
+import typer
+
+from hj212gw.cli import options
+from hj212gw.cli.output import print_json, print_table, say
+from hj212gw.config import load_settings, sources
+
+_config = typer.Typer(help="The settings: check them, show them.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_config, name="config")
+
+
+@_config.command("check")
+def check_command(config: options.Config = None, simulated_clock: options.SimulatedClock = False) -> None:
+    """Check file and environment without starting anything; exit 3 when an option is unknown or wrong.
+
+    Example: hj212gw config check --config /etc/hj212gw.toml
+    """
+    found = sources(load_settings(config, simulated_clock=simulated_clock))
+    given = sum(option.source != "default" for option in found)
+    say(f"the settings are good: {given} given, {len(found) - given} by default")
+
+
+@_config.command("show")
+def show_command(
+    config: options.Config = None,
+    simulated_clock: options.SimulatedClock = False,
+    as_json: options.Json = False,
+) -> None:
+    """Print every option with its value and where that comes from; secrets are masked.
+
+    Example: hj212gw config show --json
+    """
+    found = sources(load_settings(config, simulated_clock=simulated_clock))
+    if as_json:
+        print_json({option.name: {"value": option.value, "source": option.source} for option in found})
+        return
+    shown = [(name, "not set" if value is None else value, source) for name, value, source in found]
+    print_table(("option", "value", "source"), shown)

@@ -1,0 +1,86 @@
+"""`hj212gw db`: migrations, and what is applied."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hj212gw.cli import options
+from hj212gw.cli.output import print_data, say
+
+if TYPE_CHECKING:
+    from hj212gw.config import Settings
+
+_db = typer.Typer(help="The database: migrate it, look at it.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_db, name="db")
+
+
+@_db.command("migrate")
+def migrate_command(
+    config: options.Config = None,
+    dsn: options.Dsn = None,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be applied and apply nothing."),
+) -> None:
+    """Bring the schema up to this program's version. Forward only; safe to run twice.
+
+    Example: hj212gw db migrate --dsn postgresql://owner@localhost/hj212
+    """
+    settings = options.load(config, {"database.dsn": dsn})
+    for name in asyncio.run(_migrate(options.need_dsn(settings), settings, dry_run=dry_run)):
+        say(f"{'would apply' if dry_run else 'applied'} {name}")
+
+
+@_db.command("status")
+def status_command(config: options.Config = None, dsn: options.Dsn = None, as_json: options.Json = False) -> None:
+    """Say what is applied, which engine runs, and how big it is.
+
+    Example: hj212gw db status --json
+    """
+    settings = options.load(config, {"database.dsn": dsn})
+    status = asyncio.run(_status(options.need_dsn(settings)))
+    if as_json:
+        print_data(json.dumps(status, ensure_ascii=False, indent=2, default=str))
+        return
+    for name, value in status.items():
+        print_data(f"{name:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str]:
+    from hj212gw.cli.running import make_clock  # noqa: PLC0415 - slow to import, like asyncpg
+    from hj212gw.store.migrate import migrate, read_state  # noqa: PLC0415
+    from hj212gw.store.pool import connect  # noqa: PLC0415
+
+    connection = await connect(dsn, name="hj212gw migrate")
+    try:
+        if dry_run:
+            return (await read_state(connection)).pending
+        return await migrate(connection, now=make_clock(settings).now())
+    finally:
+        await connection.close()
+
+
+async def _status(dsn: str) -> dict[str, Any]:
+    from hj212gw.store.engine import read_engine  # noqa: PLC0415 - slow to import
+    from hj212gw.store.migrate import read_state  # noqa: PLC0415
+    from hj212gw.store.pool import connect  # noqa: PLC0415
+
+    connection = await connect(dsn, name="hj212gw status")
+    try:
+        engine = await read_engine(connection)
+        state = await read_state(connection)
+        return {
+            "server": engine.server,
+            "timescaledb": engine.timescaledb or "not installed",
+            "database_bytes": engine.database_bytes,
+            "applied": [name for _, name, _ in state.applied],
+            "pending": state.pending,
+            "is_newer": state.is_newer,
+            "tables": {name: bytes_ for name, bytes_ in engine.table_bytes.items()},
+        }
+    finally:
+        await connection.close()

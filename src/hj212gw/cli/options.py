@@ -1,0 +1,86 @@
+"""Options that several commands share, and how a command reads its settings and runs."""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hj212gw.config import Settings, load_settings
+from hj212gw.errors import ConfigError
+from hj212gw import logs
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of everything kept on this machine.")]
+Dsn = Annotated[str | None, typer.Option("--dsn", help="The database, as postgresql://user@host:port/name.")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on for data loggers.")]
+PortNumber = Annotated[int | None, typer.Option("--port", help="TCP port for data loggers; 0 takes any free one.")]
+Http = Annotated[str | None, typer.Option("--http", help="host:port of /metrics, /healthz and /readyz.")]
+ReadyFile = Annotated[
+    Path | None, typer.Option("--ready-file", help="JSON file written once everything listens.")
+]
+UnknownMn = Annotated[
+    str | None, typer.Option("--unknown-mn", help="accept: register as found; hold: keep apart until registered.")
+]
+SimulatedClock = Annotated[bool, typer.Option("--simulated-clock", help="Allow a clock that is not the real one.")]
+ClockEpoch = Annotated[str | None, typer.Option("--clock-epoch", help="Simulated time at the start, with offset.")]
+ClockSpeed = Annotated[float | None, typer.Option("--clock-speed", help="Simulated seconds in a real second.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+
+_HTTP = re.compile(r"(?:(?P<host>.+):)?(?P<port>[0-9]{1,5})")
+_PASSWORD = re.compile(r"(//[^/@:]*):[^@/]*@")
+
+
+def load(config: Path | None, overrides: Mapping[str, Any], *, simulated_clock: bool = False) -> Settings:
+    """Read the settings of a command and set the log up by them.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+    settings = load_settings(config, overrides, simulated_clock=simulated_clock)
+    logs.configure(settings.log)
+    return settings
+
+
+def split_http(http: str | None) -> dict[str, Any]:
+    """Turn `--http host:port`, or a port alone, into settings.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if http is None:
+        return {}
+    match = _HTTP.fullmatch(http)
+    if match is None:
+        raise ConfigError(f"--http {http!r}: expected host:port or a port, such as 127.0.0.1:9213")
+    return {"http.host": match["host"], "http.port": int(match["port"])}
+
+
+def need_dsn(settings: Settings) -> str:
+    """Return the DSN of the settings.
+
+    Raises:
+        ConfigError: there is none; with the next step.
+    """
+    if settings.database.dsn is None:
+        message = "no database is named: give --dsn, database.dsn_file or HJ212GW_DATABASE__DSN"
+        raise ConfigError(message)
+    return settings.database.dsn.get_secret_value()
+
+
+def mask(dsn: str | None) -> str:
+    """Cover the password of a DSN."""
+    return _PASSWORD.sub(r"\1:******@", dsn or "none")
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine on uvloop, or on asyncio where it has no build."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional, and only for commands that run a loop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)

@@ -1,0 +1,107 @@
+"""`hj212gw up`: everything on one machine."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hj212gw.cli import options
+from hj212gw.cli.output import say
+from hj212gw.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from hj212gw.cli.running import Running
+    from hj212gw.config import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    dsn: options.Dsn = None,
+    host: options.Host = None,
+    port: options.PortNumber = None,
+    http: options.Http = None,
+    ready_file: options.ReadyFile = None,
+    unknown_mn: options.UnknownMn = None,
+    simulated_clock: options.SimulatedClock = False,
+    clock_epoch: options.ClockEpoch = None,
+    clock_speed: options.ClockSpeed = None,
+) -> None:
+    """Run gateway, HTTP and a private PostgreSQL on one machine.
+
+    Example: hj212gw up --data-dir ./data --port 9212
+    """
+    settings = options.load(
+        config,
+        {
+            "data_dir": data_dir,
+            "database.dsn": dsn,
+            "gateway.host": host,
+            "gateway.port": port,
+            "gateway.unknown_mn": unknown_mn,
+            "clock.epoch": clock_epoch,
+            "clock.speed": clock_speed,
+            **options.split_http(http),
+        },
+        simulated_clock=simulated_clock,
+    )
+    options.run(_run(settings, ready_file))
+
+
+async def _run(settings: "Settings", ready_file: Path | None) -> None:
+    # asyncpg and the gateway take a third of a second to import: only this command and `serve` pay for it
+    from hj212gw.cli import running  # noqa: PLC0415
+
+    secret = settings.database.dsn
+    stopped = asyncio.ensure_future(running.wait_for_stop())
+    async with AsyncExitStack() as stack:
+        if secret is None:
+            dsn = await _start_embedded(settings, stack)
+        else:
+            dsn = secret.get_secret_value()
+        await _migrate(dsn, settings, stack)
+        accepts_unknown = settings.gateway.unknown_mn != "hold"
+        started = await stack.enter_async_context(
+            running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown)
+        )
+        _announce(started, settings)
+        if ready_file is not None:
+            running.write_ready_file(ready_file, started)
+        say(f"stopping on {await stopped}")
+
+
+async def _start_embedded(settings: "Settings", stack: AsyncExitStack) -> str:
+    from hj212gw.store.embedded import EmbeddedServer  # noqa: PLC0415 - only where no DSN is given
+
+    server = EmbeddedServer(settings.data_dir / "postgres")
+    await server.start()
+    stack.push_async_callback(server.stop)
+    return server.dsn
+
+
+async def _migrate(dsn: str, settings: "Settings", stack: AsyncExitStack) -> None:
+    """Migrate now, or in the background when the database is away: packets are taken all the same."""
+    from hj212gw.cli import running  # noqa: PLC0415
+
+    clock = running.make_clock(settings)
+    try:
+        await running.migrate_once(dsn, clock)
+    except StoreUnavailable as error:
+        say(f"{error}; packets are kept in the journal until it is back")
+        task = asyncio.create_task(running.migrate_when_possible(dsn, clock))
+        stack.callback(task.cancel)
+
+
+def _announce(started: "Running", settings: "Settings") -> None:
+    say(f"gateway   {started.gateway}")
+    say(f"http      http://{started.http}/metrics /healthz /readyz")
+    say(f"database  {options.mask(started.dsn)}")
+    say(f"data      {settings.data_dir}")
+    say("Ctrl-C stops; nothing acknowledged is lost")

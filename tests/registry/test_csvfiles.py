@@ -1,0 +1,210 @@
+"""Tests of the registry's CSV files: what is read, what is refused and how, what is written."""
+
+import stat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hj212gw.registry import KINDS, Findings, InputFile, Level, read_files, write_file
+
+HEADERS = {
+    "enterprises": "enterprise,name,credit_code,county,level,valid_from,valid_to",
+    "outlets": "outlet,enterprise,name,medium,valid_from,valid_to",
+    "data_loggers": "mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,valid_from,valid_to",
+}
+GOOD = {
+    "enterprises": "e1,纸厂,91530400EXAMPLE001,红塔区,national,2026-01-01,",
+    "outlets": "o1,e1,总排口,water,2026-01-01,2027-01-01T08:00",
+    "data_loggers": "530401A8900016F000169D01,secret99,32,o1,2011 2061,60,10,w01018 w21003,,",
+}
+# kind, column, the bad cell, what the finding says of it
+BAD_CELLS = [
+    ("enterprises", "enterprise", "", "printable characters, no spaces"),
+    ("enterprises", "enterprise", "two words", "printable characters, no spaces"),
+    ("enterprises", "enterprise", "=cmd", "none of = + - @ in front"),
+    ("enterprises", "name", "", "came nothing"),
+    ("enterprises", "name", "x" * 201, "1 to 200 characters"),
+    ("enterprises", "credit_code", "lower", "capital letters and digits"),
+    ("enterprises", "level", "", "one of national, other"),
+    ("enterprises", "level", "National", "came 'National'"),
+    ("enterprises", "valid_from", "2026/1/1", "2026-01-01 or 2026-01-01T08:00"),
+    ("enterprises", "valid_to", "2025-12-31", "a moment after valid_from, 2026-01-01"),
+    ("enterprises", "valid_to", "2026-01-01", "a moment after valid_from, 2026-01-01"),
+    ("outlets", "medium", "air", "one of water, gas, noise, other"),
+    ("outlets", "enterprise", "", "came nothing"),
+    ("data_loggers", "mn", "", "without ; , = & and spaces"),
+    ("data_loggers", "mn", "A B", "without ; , = & and spaces"),
+    ("data_loggers", "mn", "x" * 65, "1 to 64 printable ASCII"),
+    ("data_loggers", "pw", "top;secret", "10 characters (not shown)"),
+    ("data_loggers", "st", "3=2", "without ; , = & and spaces"),
+    ("data_loggers", "cns", "2011 20", "CNs of four digits"),
+    ("data_loggers", "cns", "２０１１", "CNs of four digits"),
+    ("data_loggers", "cns", "2011 2011", "each code once"),
+    ("data_loggers", "rtd_interval_secs", "0", "1 to 3600"),
+    ("data_loggers", "rtd_interval_secs", "3601", "1 to 3600"),
+    ("data_loggers", "rtd_interval_secs", "30.0", "a whole number"),
+    ("data_loggers", "rtd_interval_secs", "9" * 5000, "a whole number"),
+    ("data_loggers", "min_interval_mins", "7", "one of (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)"),
+    ("data_loggers", "factors", "w01018;w21003", "without ; , = & and spaces"),
+]
+ODD_CELLS = [
+    ("enterprises", "credit_code", "12345678-9", "18 characters are usual"),
+    ("data_loggers", "mn", "short", "24 hexadecimal digits or 14 characters are usual"),
+    ("data_loggers", "mn", "ZZ0401A8900016F000169D01", "24 hexadecimal digits or 14 characters are usual"),
+    ("data_loggers", "st", "320", "two letters or digits are usual"),
+    ("data_loggers", "st", "3-", "two letters or digits are usual"),
+    ("data_loggers", "rtd_interval_secs", "10", "30 to 3600 are usual"),
+    ("data_loggers", "factors", "S01", "not in the catalogue: S01"),
+    ("data_loggers", "factors", "w01018 zz9", "not in the catalogue: zz9"),
+]
+# bytes of a file, column, what the finding says
+BAD_FILES = [
+    (b"", "header", "came an empty file"),
+    (b"\n\n", "header", "came an empty file"),
+    ("enterprise,name\ne1,纸厂\n".encode("gbk"), "file", "came what looks like GBK: save it as UTF-8"),
+    ("enterprise,name\n".encode("utf-16"), "file", "came UTF-16: save it as UTF-8"),
+    (b"enterprise,name\n\xff\xff\xff", "file", "came bytes that are no UTF-8"),
+    (b"a;b;c\n", "header", "came none of these names"),
+    (b"outlet,enterprise,name,medium,valid_from\n", "header", "missing column 'valid_to'"),
+    (b"outlet,enterprise,name,medium,valid_from,valid_to,colour\n", "header", "unknown column 'colour'"),
+    (b"outlet,outlet,enterprise,name,medium,valid_from,valid_to\n", "header", "column 'outlet' stands twice"),
+    (HEADERS["outlets"].encode() + b"\no1,e1,x\n", "row", "expected 6 cells, came 3"),
+    (HEADERS["outlets"].encode() + b"\no1,e1,x,water,,,,more\n", "row", "expected 6 cells, came 8"),
+    (HEADERS["outlets"].encode() + b'\no1,e1,"x,water,,\n', "row", "quotes doubled and closed"),
+    (HEADERS["outlets"].encode() + b'\no1,e1,"x"y,water,,\n', "row", "quotes doubled and closed"),
+    (HEADERS["outlets"].encode() + b"\no1,e1," + b"x" * 200_000 + b",water,,\n", "row", "field limit"),
+]
+
+
+def read(*contents):
+    """Read contents as files 0.csv, 1.csv …; return their rows and findings."""
+    findings = Findings()
+    files = [InputFile(f"{index}.csv", content) for index, content in enumerate(contents)]
+    return read_files(files, findings), findings.kept()
+
+
+def with_cell(kind, column, cell):
+    """A file of a good line and one with another cell in a column."""
+    cells = dict(zip(HEADERS[kind].split(","), GOOD[kind].split(","), strict=True)) | {column: cell}
+    return f"{HEADERS[kind]}\n{GOOD[kind]}\n{','.join(cells.values())}\n".encode()
+
+
+@pytest.mark.parametrize(("kind", "column", "cell", "message"), BAD_CELLS)
+def test_read_names_line_and_column_of_a_bad_cell(kind, column, cell, message):
+    """A cell that cannot be read is an error with its line, its column, what was expected and what came."""
+    content = with_cell(kind, column, f'"{cell}"' if "," in cell else cell)
+    rows, (finding,) = read(content)
+    assert (finding.file, finding.line, finding.column, finding.level) == ("0.csv", 3, column, Level.ERROR)
+    assert message in finding.message
+    assert finding.message.startswith("expected ")
+    assert len(finding.message) < 300
+    assert len(rows.entries) == 1
+
+
+@pytest.mark.parametrize(("kind", "column", "cell", "message"), ODD_CELLS)
+def test_read_warns_of_an_odd_cell(kind, column, cell, message):
+    """A cell that is unusual is a warning, and its row is taken."""
+    rows, (finding,) = read(with_cell(kind, column, cell))
+    assert (finding.line, finding.column, finding.level) == (3, column, Level.WARNING)
+    assert message in finding.message
+    assert len(rows.entries) == 2
+
+
+def test_read_knows_factors_of_any_medium_without_st():
+    """Without ST a 2005 code may be of any medium."""
+    line = "530401A8900016F000169D01,,,,,,,S01 011 w01018,,"
+    assert read(f"{HEADERS['data_loggers']}\n{line}\n".encode())[1] == []
+
+
+@pytest.mark.parametrize(("content", "column", "message"), BAD_FILES)
+def test_read_explains_a_bad_file(content, column, message):
+    """A file that cannot be split into named cells says why."""
+    rows, findings = read(content)
+    assert [finding.column for finding in findings] == [column]
+    assert message in findings[0].message
+    assert rows.entries == []
+
+
+def test_read_finds_every_bad_line():
+    """Reading goes on after a fault, in the line and in the file."""
+    lines = [HEADERS["outlets"], "a b,e1,x,air,,", GOOD["outlets"], "o2,e1,,water,,"]
+    rows, findings = read("\n".join(lines).encode(), b"nonsense\n")
+    assert [(finding.file, finding.line, finding.column) for finding in findings] == [
+        ("0.csv", 2, "outlet"),
+        ("0.csv", 2, "medium"),
+        ("0.csv", 4, "name"),
+        ("1.csv", 1, "header"),
+    ]
+    assert rows.broken == {("outlets", "a b"), ("outlets", "o2")}
+    assert not rows.is_whole
+
+
+def test_read_keeps_passwords_out_of_findings():
+    """No finding shows a password, not even when a header is missing."""
+    bad_pw = with_cell("data_loggers", "pw", "hush hush")
+    _, findings = read(bad_pw, GOOD["data_loggers"].encode())
+    assert len(findings) == 2
+    assert not any("hush" in str(finding) or "secret99" in str(finding) for finding in findings)
+
+
+def test_read_tolerates_how_spreadsheets_write():
+    """A BOM, CR LF, spaces around cells, empty rows, trailing commas and any order of columns are taken."""
+    content = "\ufeffname, medium,outlet,enterprise,valid_to,valid_from,,\r\n 总排口 ,water,o1,e1,,2026-01-01,,\r\n,,,,,,,\r\n"
+    rows, findings = read(content.encode())
+    assert findings == []
+    (entry,) = rows.entries
+    assert entry.values[:4] == ("o1", "e1", "总排口", "water")
+    assert entry.period == "from 2026-01-01 to open"
+
+
+def test_read_counts_lines_of_quoted_cells():
+    """The line of a row is where it begins, although quoted cells before it span lines."""
+    content = HEADERS["outlets"] + '\no1,e1,"a\nb",water,,\no2,e1,x,air,,\n'
+    _, findings = read(content.encode())
+    assert [(finding.line, finding.column) for finding in findings] == [(2, "name"), (4, "medium")]
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "ignore"))))
+def test_read_takes_any_bytes(noise):
+    """Whatever bytes come, as a file or below a good header, reading ends in rows or findings."""
+    for content in (noise, HEADERS["data_loggers"].encode() + b"\n" + noise):
+        _, findings = read(content)
+        assert all(finding.line >= 1 for finding in findings)
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_write_gives_the_text_that_was_read(kind, tmp_path):
+    """A file in the exported form comes back the same to the byte."""
+    content = f"{HEADERS[kind]}\n{GOOD[kind]}\n".encode()
+    rows, _ = read(content)
+    path = tmp_path / "out.csv"
+    assert write_file(path, KINDS[kind], [entry.values for entry in rows.entries]) == 1
+    assert path.read_bytes() == content
+
+
+def test_write_sorts_by_id_and_period(tmp_path):
+    """Rows are written sorted by id, then by valid_from, an open start first."""
+    lines = ["o2,e1,x,gas,,", "o1,e1,x,gas,2026-01-01,", "o1,e1,x,gas,,2026-01-01"]
+    rows, _ = read("\n".join([HEADERS["outlets"], *lines]).encode())
+    path = tmp_path / "out.csv"
+    write_file(path, KINDS["outlets"], [entry.values for entry in rows.entries])
+    assert path.read_text().splitlines()[1:] == [lines[2], lines[1], lines[0]]
+
+
+def test_write_keeps_passwords_private(tmp_path):
+    """A file with passwords is readable by its owner only, also when it replaces an open one."""
+    path = tmp_path / "data_loggers.csv"
+    path.touch(mode=0o644)
+    write_file(path, KINDS["data_loggers"], [])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_write_replaces_nothing_when_it_fails(tmp_path):
+    """A write that cannot be finished leaves the old file and nothing beside it."""
+    path = tmp_path / "outlets.csv"
+    path.mkdir()
+    with pytest.raises(OSError, match="outlets"):
+        write_file(path, KINDS["outlets"], [])
+    assert list(tmp_path.iterdir()) == [path]
