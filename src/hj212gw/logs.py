@@ -1,6 +1,6 @@
 """Logging set-up: readable lines on a terminal, JSON elsewhere, always to stderr.
 
-Events are written by `telemetry` alone. Until `configure_logs` was called nothing is printed, so that a library
+Events are written by `telemetry` alone. Until `configure` was called nothing is printed, so that a library
 user or a command that only decodes stays silent.
 """
 
@@ -9,9 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+
+if TYPE_CHECKING:
+    from hj212gw.config import LogSettings
 
 MAX_TEXT = 240
 QUIET_SECS = 10.0
@@ -85,7 +88,7 @@ def _clean_facts(_logger: Any, _method: str, facts: MutableMapping[str, Any]) ->
 
 
 class EventLog:
-    """Writes events at or above a level as one line each; `configure_logs` makes it."""
+    """Writes events at or above a level as one line each; `configure` makes it."""
 
     def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
         self._logger = logger
@@ -112,18 +115,17 @@ def write(level: int, event: str, key: str, facts: Mapping[str, Any]) -> bool:
     return _event_log is None or _event_log.write(level, event, key, facts)
 
 
-def configure_logs(level: str, log_format: str, stream: TextIO | None = None) -> None:
+def configure(settings: "LogSettings", stream: TextIO | None = None) -> None:
     """Send events, and what libraries log, to a stream.
 
     Args:
-        level: debug, info, warning or error.
-        log_format: console, json, or auto: console on a terminal and JSON elsewhere.
+        settings: level and format; `auto` is console on a terminal and JSON elsewhere.
         stream: where to write; stderr when None.
     """
     global _event_log  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
     out = sys.stderr if stream is None else stream
-    is_console = log_format == "console" or (log_format == "auto" and out.isatty())
-    lowest = logging.getLevelNamesMapping()[level.upper()]
+    is_console = settings.format == "console" or (settings.format == "auto" and out.isatty())
+    lowest = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

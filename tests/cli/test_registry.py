@@ -7,12 +7,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from hj212gw.cli.registry import register
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
 
@@ -20,14 +18,14 @@ EXAMPLES = Path(__file__).parents[2] / "config" / "registry"
 FILES = [str(path) for path in sorted(EXAMPLES.glob("*.csv"))]
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 SECRET = "hush-hush"
-PROGRAM = """
-import typer
-from hj212gw.cli.registry import register
-app = typer.Typer()
-app.callback()(lambda: None)
-register(app)
-app()
-"""
+
+
+class Result(NamedTuple):
+    """How a command ended and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
@@ -53,19 +51,18 @@ def bad_file(tmp_path):
     return path
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch):
-    """No setting comes from the environment the tests run in."""
-    for name in [name for name in os.environ if name.startswith("HJ212GW_")]:
-        monkeypatch.delenv(name)
-
-
-def run(*arguments, stdin=None):
-    """Run `hj212gw registry` with these arguments."""
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    return CliRunner().invoke(app, ["registry", *map(str, arguments)], input=stdin)
+def run(*arguments, stdin=b"", **environment):
+    """Run `hj212gw registry` with these arguments, in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HJ212GW_")}
+    result = subprocess.run(
+        [sys.executable, "-m", "hj212gw", "registry", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env={**kept, **environment},
+        timeout=60,
+        check=False,
+    )
+    return Result(result.returncode, result.stdout.decode(), result.stderr.decode())
 
 
 def test_check_needs_no_database():
@@ -83,7 +80,7 @@ def test_check_names_bad_lines_and_hides_passwords(bad_file):
     assert result.exit_code == 1
     assert f"{bad_file}:3: pw: expected 1 to 64 printable" in result.stderr
     assert f"{bad_file}:3: rtd_interval_secs: expected a whole number, 1 to 3600, came '0'" in result.stderr
-    assert SECRET not in result.output
+    assert SECRET not in result.stdout + result.stderr
 
 
 def test_check_prints_json(bad_file):
@@ -93,7 +90,7 @@ def test_check_prints_json(bad_file):
     assert result.exit_code == 1
     assert (document["ok"], document["written"], document["errors"]) == (False, False, 2)
     assert document["findings"][-1].keys() == {"file", "line", "column", "level", "message"}
-    assert SECRET not in result.output
+    assert SECRET not in result.stdout + result.stderr
 
 
 def test_check_reads_stdin():
@@ -110,7 +107,7 @@ def test_check_bounds_what_it_prints(tmp_path):
     result = run("check", path)
     assert result.exit_code == 1
     assert result.stderr.count("expected one of water") == 100
-    assert "and 50 more of level error" in result.stderr
+    assert "and 50 errors more" in result.stderr
 
 
 def test_import_and_export_round_trip(dsn, tmp_path):
@@ -177,7 +174,7 @@ def test_settings_that_cannot_be_read(tmp_path):
     """A wrong DSN is a fault of the settings and is not repeated."""
     result = run("import", "--dsn", f"mysql://x:{SECRET}@host", *FILES)
     assert result.exit_code == 3
-    assert SECRET not in result.output
+    assert SECRET not in result.stdout + result.stderr
     assert run("check", "--config", tmp_path / "none.toml", *FILES).exit_code == 3
 
 
@@ -196,8 +193,6 @@ def test_export_into_a_place_that_cannot_be_written(dsn, tmp_path):
 
 def test_commands_run_in_a_plain_locale(bad_file):
     """A process without a UTF-8 locale prints its findings all the same."""
-    command = [sys.executable, "-c", PROGRAM, "registry", "check", *FILES, str(bad_file)]
-    environment = {"LC_ALL": "C", "PATH": os.environ["PATH"], "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    result = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
-    assert result.returncode == 1
-    assert b":3: pw: expected" in result.stderr
+    result = run("check", *FILES, bad_file, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert result.exit_code == 1
+    assert ":3: pw: expected" in result.stderr

@@ -102,10 +102,11 @@ async def test_import_writes_nothing_when_the_last_line_is_bad(store, connection
 
 
 async def test_import_undoes_all_when_the_database_fails(store, connection):
-    """An error of the database at the last table leaves no row in the first, and the next import works."""
+    """An error of the database at the last table leaves no row in the first and shows no password; the next import works."""
     await connection.execute("ALTER TABLE hj212.data_loggers ADD CONSTRAINT refuse CHECK (pw <> '123456')")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as caught:
         await import_files(store, example_files(), Clock())
+    assert "123456" not in f"{caught.value} {caught.value.__cause__}"
     assert await count_rows(connection) == dict.fromkeys(KINDS, 0)
     await connection.execute("ALTER TABLE hj212.data_loggers DROP CONSTRAINT refuse")
     assert (await import_files(store, example_files(), Clock())).is_written

@@ -8,15 +8,13 @@ from hj212gw import telemetry
 from hj212gw.clock import from_us
 from hj212gw.errors import PacketError
 from hj212gw.gateway.admission import Admission, Verdict
-from hj212gw.gateway.intake import ACCEPTED
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.store.loggers import add_found_loggers, add_loggers
 from hj212gw.store.rows import Activity, Batch, PacketRow, PacketRows
 
 if TYPE_CHECKING:
     from asyncpg import Connection
-
-    from hj212gw.journal import Group, Record
 
 _SLICE = 64  # records between two turns of the event loop, about a millisecond
 
@@ -37,7 +35,7 @@ class BatchMaker:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
 
-    async def make(self, connection: "Connection", groups: list["Group"], after: int) -> Batch:
+    async def make(self, connection: "Connection", groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
 
         Args:
@@ -71,7 +69,7 @@ class BatchMaker:
 
     def _read(
         self,
-        record: "Record",
+        record: Record,
         arrivals: list[Arrival],
         rejects: list[tuple[datetime, str, str, str, bytes]],
     ) -> None:

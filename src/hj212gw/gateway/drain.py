@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from hj212gw import telemetry
-from hj212gw.errors import JournalCorrupt, PositionMoved, SchemaMismatch, StoreUnavailable
+from hj212gw.errors import PositionMoved, SchemaMismatch, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
 from hj212gw.store.retention import Retention, maintain
@@ -130,12 +130,6 @@ class Drain:
 
     async def _open(self) -> None:
         self._position = await self._writer.open(self._clock.now())
-        if self._position > self._journal.last_seq:
-            message = (
-                f"the database has journal {self._journal.uuid} at {self._position}, the directory ends at "
-                f"{self._journal.last_seq}: it is an old copy; move it aside and start with an empty one"
-            )
-            raise JournalCorrupt(message)
         self._journal.confirm(self._position, self._clock.now_us())
         self._maker.forget_numbers()
         self._due.clear()

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 from hj212gw import telemetry
 from hj212gw.clock import Clock
-from hj212gw.errors import JournalFull, PacketError
-from hj212gw.journal import Journal, Record
+from hj212gw.errors import JournalError, PacketError
+from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
 
 if TYPE_CHECKING:
     from hj212gw.gateway.admission import Admission
     from hj212gw.gateway.session import Session
-
-ACCEPTED, REJECTED = 0, 1  # kinds of journal record
 
 _FIRST_CLASS_GRAINS = ("hour", "day")
 _FIRST_CLASS = frozenset(cn for cn, grain in GRAIN_BY_CN.items() if grain in _FIRST_CLASS_GRAINS)
@@ -92,10 +90,9 @@ class Intake:
 
     def resume_blocked(self) -> None:
         """Go on with the sessions that waited for room in the journal."""
-        for session in list(self._blocked):
-            self._blocked.discard(session)
-            if not session.take_waiting():
-                return
+        blocked, self._blocked = self._blocked, set()
+        for session in blocked:
+            session.take_waiting()
 
     def publish_counts(self) -> None:
         """Move what was counted since the last call to the metrics."""
@@ -116,7 +113,8 @@ class Intake:
         record = Record(self._clock.now_us(), ACCEPTED, session.peer, "", frame.raw)
         try:
             self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
-        except JournalFull:
+        except JournalError:
+            # No room, or a disk that failed: the packet waits with its session, which stops reading.
             self._blocked.add(session)
             return False
         self._received += 1
@@ -154,14 +152,13 @@ class Intake:
             telemetry.noise_discarded(size, 1)
             return True
         note = f"{discard.reason}\t{discard.detail}"
-        record = Record(self._clock.now_us(), REJECTED, session.peer, note, discard.raw)
+        record = Record(self._clock.now_us(), REJECT, session.peer, note, discard.raw)
         try:
-            self._journal.submit(record, _nothing)
-        except JournalFull:
-            if self._journal.stats().is_full:
-                self._blocked.add(session)
-                return False
-            # Rejects have a byte share of their own; beyond it they are only counted, and told once.
+            is_kept = self._journal.submit(record, _nothing)
+        except JournalError:
+            self._blocked.add(session)
+            return False
+        if not is_kept:
             telemetry.reject_dropped(discard.reason, size)
         self._received += 1
         session.reject_count += 1

@@ -12,7 +12,7 @@ from hj212gw.gateway.batches import BatchMaker
 from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.intake import Intake
 from hj212gw.gateway.session import Session
-from hj212gw.journal import Journal, JournalSettings
+from hj212gw.journal import Journal, JournalObserver, JournalSettings
 from hj212gw.store.writer import Writer
 
 _TICK_SECS = 1.0
@@ -85,15 +85,7 @@ class Gateway:
             JournalUnwritable: another process holds the journal, or its directory cannot be written.
             ConfigError: the port cannot be had.
         """
-        self._journal = Journal.open(
-            self._journal_settings, now_us=self._clock.now_us(), on_commit=telemetry.journal_committed
-        )
-        self._journal.on_full = telemetry.journal_filled
-        self._journal.on_room = self._room
-        self._journal.on_failure = self._fail
-        self._journal.on_durable = self._durable
-        for path in self._journal.damaged:
-            telemetry.journal_damaged(str(path))
+        self._journal = Journal.open(self._journal_settings, observer=self._observe())
         self._admission = Admission(
             accepts_unknown=accepts_unknown, snapshot=self._journal_settings.directory / "registry.json"
         )
@@ -174,7 +166,17 @@ class Gateway:
             asyncio.get_running_loop().call_soon(session.abort, "limit")
         return session
 
-    def _durable(self) -> None:
+    def _observe(self) -> JournalObserver:
+        return JournalObserver(
+            on_commit=self._committed,
+            on_full=telemetry.journal_filled,
+            on_room=self._room,
+            on_damage=lambda damage: telemetry.journal_damaged(str(damage.path)),
+            on_failure=self._fail,
+        )
+
+    def _committed(self, records: int, byte_count: int, secs: float) -> None:
+        telemetry.journal_committed(records, byte_count, secs)
         if self._drain is not None:
             self._drain.wake()
 

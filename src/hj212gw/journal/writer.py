@@ -147,7 +147,8 @@ class Writer:
             error = self._explain(cause)
         finally:
             if not is_closed:
-                self._storage.abandon()
+                with suppress(OSError, sqlite3.Error):
+                    self._storage.abandon()
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._events.stopped, error)
 

@@ -3,6 +3,7 @@
 import enum
 from typing import NamedTuple
 
+INTERACTION_ST = "91"
 SURFACE_WATER_ST = "21"
 
 
@@ -20,21 +21,19 @@ class Rules(NamedTuple):
     Attributes:
         answer_flag: Flag of an answer; None where the edition's answers carry none.
         qn_in_header: answers repeat the QN in the header (2017, 2025) or inside CP (2005).
-        mn_width: characters of an MN.
-        part_digits: digits of PNUM and PNO.
+        part_digits: most digits of PNUM and PNO.
     """
 
     answer_flag: int
     qn_in_header: bool
-    mn_width: int
     part_digits: int
 
 
 # HJ/T 212-2005 6.3 and annex C; HJ 212-2017 table 3 and annex C; HJ 212-2025 6.3.3 (secondary).
 RULES = {
-    Edition.V2005: Rules(answer_flag=0, qn_in_header=False, mn_width=14, part_digits=4),
-    Edition.V2017: Rules(answer_flag=4, qn_in_header=True, mn_width=24, part_digits=4),
-    Edition.V2025: Rules(answer_flag=8, qn_in_header=True, mn_width=24, part_digits=1),
+    Edition.V2005: Rules(answer_flag=0, qn_in_header=False, part_digits=4),
+    Edition.V2017: Rules(answer_flag=4, qn_in_header=True, part_digits=4),
+    Edition.V2025: Rules(answer_flag=8, qn_in_header=True, part_digits=1),
 }
 
 _BY_VERSION = (Edition.V2005, Edition.V2017, Edition.V2025)

@@ -2,13 +2,12 @@
 
 from hj212gw.protocol.codes import CommandKind, answers_only_when_asked, sender_kind
 from hj212gw.protocol.dataarea import encode_data_area
-from hj212gw.protocol.editions import RULES, Edition
+from hj212gw.protocol.editions import INTERACTION_ST, RULES, Edition
 from hj212gw.protocol.frames import encode_frame
 from hj212gw.protocol.packets import Packet
 
 NOTICE_ANSWER = "9013"
 DATA_ANSWER = "9014"
-INTERACTION_ST = "91"
 
 _NEWEST_VERSION = 2
 
@@ -43,7 +42,7 @@ def encode_answer(packet: Packet, cn: str) -> bytes:
         return encode_frame(_answer_2005(packet, cn).encode("ascii"))
     qn = f"QN={packet.qn};" if packet.qn else ""
     identity = f"PW={packet.pw};MN={packet.mn};Flag={_answer_flag(packet)}"
-    return encode_frame(f"{qn}ST=91;CN={cn};{identity};CP=&&&&".encode("ascii"))
+    return encode_frame(f"{qn}ST={INTERACTION_ST};CN={cn};{identity};CP=&&&&".encode("ascii"))
 
 
 def _answer_flag(packet: Packet) -> int:
@@ -57,11 +56,11 @@ def _answer_2005(packet: Packet, cn: str) -> str:
     fields = [("QN", packet.qn)] if packet.qn else []
     if cn == NOTICE_ANSWER:
         data_area = encode_data_area([fields]).decode()
-        return f"ST=91;CN=9013;PW={packet.pw};MN={packet.mn};Flag=0;CP=&&{data_area}&&"
+        return f"ST={INTERACTION_ST};CN=9013;PW={packet.pw};MN={packet.mn};Flag=0;CP=&&{data_area}&&"
     fields.append(("CN", packet.cn))
     if packet.pno is not None:
         fields.append(("PNO", str(packet.pno)))
     if packet.pnum is not None:
         fields.append(("PNUM", str(packet.pnum)))
     data_area = encode_data_area([field] for field in fields).decode()
-    return f"ST=91;CN=9014;CP=&&{data_area}&&"
+    return f"ST={INTERACTION_ST};CN=9014;CP=&&{data_area}&&"

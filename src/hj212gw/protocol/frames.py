@@ -211,7 +211,7 @@ class FrameBuffer:
         segment, crc = raw[_HEAD:body], raw[body : body + _CRC]
         if segment.endswith(b"&&"):
             if self._check(segment, crc):
-                hidden = b"##" in segment and self._find_hidden(stop)
+                hidden = b"#" in segment and self._find_hidden(stop)
                 if hidden:
                     where = self._offset + hidden
                     return self._discard(

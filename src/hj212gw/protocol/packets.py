@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from hj212gw.errors import PacketError
-from hj212gw.protocol.editions import Edition, edition_of
+from hj212gw.protocol.editions import INTERACTION_ST, RULES, Edition, edition_of
 from hj212gw.protocol.times import parse_qn
 
 MAX_FIELD = 64  # characters of any header value; the standards' longest is 24
@@ -19,16 +19,27 @@ _PARTS = 2
 _MAX_FLAG = 255
 _ANSWERS = frozenset(("9011", "9012", "9013", "9014"))
 
-# The order and widths that nearly every packet has; anything else goes through the fields one by one.
+# The order that nearly every packet has; anything else goes through the fields one by one.
 _USUAL = re.compile(
-    rb"(?:QN=([0-9]{17});)?ST=([0-9A-Z]{2});CN=([0-9]{4});PW=([0-9A-Za-z]{6});"
-    rb"MN=([0-9A-Za-z]{14}|[0-9A-Za-z]{24});(?:Flag=([0-9]{1,2});)?"
-    rb"(?:PNUM=([0-9]{1,4});PNO=([0-9]{1,4});)?CP=&&"
+    rb"(?:QN=(?:([12][0-9]{7}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]{4})|([0-9]{17}));)?"
+    rb"ST=([0-9A-Z]{2});CN=([0-8][0-9]{3});PW=([0-9A-Za-z]{6});"
+    rb"MN=([0-9A-Za-z]{1,32});(?:Flag=([0-9]{1,2});)?CP=&&"
+)
+# 2005 sets the parts' bit on every request to say that parts are allowed (5.1).
+_USUAL_FLAGS = frozenset((None, 0, 1, 2, 3, 4, 5, 8, 9))
+_USUAL_DAYS = frozenset(
+    b"%02d%02d" % (month, day)
+    for month, days in enumerate((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), 1)
+    for day in range(1, days + 1)
 )
 _NAMES = {name.casefold(): name for name in ("QN", "ST", "CN", "PW", "MN", "Flag", "PNUM", "PNO", "RF")}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_OPENING = re.compile(rb";?\s*CP=&&")
-_PRINTABLE = re.compile(r"[!-~]*")
+_OPENING = b"CP=&&"
+_CLOSING = b"&&"
+_MN_WIDTHS = (24, 14)
+_MN_UNUSUAL = ("mn_unusual",)
+_PRINTABLE = re.compile(r"[ -~]*")
+_STRAY = " ,"  # met round header fields (section 17, 28)
 _QN_RTN = {"PW": 3, "MN": 4, "ST": 5, "Flag": 6, "PNUM": 6, "PNO": 6, "QN": 7, "CN": 8}  # table 7
 _UNKNOWN_ERROR = 100
 
@@ -95,11 +106,11 @@ def parse_packet(segment: bytes) -> Packet:
     Source: HJ 212-2017, 6.3.2, table 3; HJ/T 212-2005, 6.3; HJ 212-2025, 6.3.3 (secondary).
     """
     match = _USUAL.match(segment)
-    if match is None or not segment.endswith(b"&&") or match.end() > len(segment) - 2:
+    if match is None or not segment.endswith(_CLOSING, match.end()):
         return _parse_odd(segment)
-    qn, st, cn, pw, mn, flag, pnum, _ = match.groups()
+    qn, odd_qn, st, cn, pw, mn, flag = match.groups()
     number = None if flag is None else int(flag)
-    if (qn and not b"0101" <= qn[4:8] <= b"1231") or pnum is not None or number in (6, 7, 10, 11):
+    if number not in _USUAL_FLAGS or odd_qn or (qn and qn[4:8] not in _USUAL_DAYS):
         return _parse_odd(segment)
     st_text, mn_text = st.decode(), mn.decode()
     return Packet(
@@ -115,7 +126,7 @@ def parse_packet(segment: bytes) -> Packet:
         segment[match.end() : -2],
         (),
         edition_of(number, st_text, mn_text),
-        (),
+        () if len(mn) in _MN_WIDTHS else _MN_UNUSUAL,
     )
 
 
@@ -125,7 +136,7 @@ def encode_packet(packet: Packet) -> bytes:
     Fields that are empty or None are left out, but for MN, which 2025's 1001 sends empty.
 
     Raises:
-        PacketError: a value cannot stand in a header.
+        PacketError: a value cannot stand in a header, or would not be read back.
     """
     fields = [("QN", packet.qn)] if packet.qn else []
     fields += [("ST", packet.st), ("CN", packet.cn)]
@@ -134,12 +145,22 @@ def encode_packet(packet: Packet) -> bytes:
     numbers = (("Flag", packet.flag), ("PNUM", packet.pnum), ("PNO", packet.pno))
     fields += [(name, str(value)) for name, value in numbers if value is not None]
     fields += [("RF", "1")] if packet.rf else []
+    for name, value in (*fields, *packet.extra):
+        _check_writable(name, value)
+    for name, _ in packet.extra:
+        if name.casefold() in _NAMES or name.casefold() == "cp":
+            raise _error(name, f"{name} is no unknown field", 0)
     fields += packet.extra
-    for name, value in fields:
-        if not _NAME.fullmatch(name) or not _PRINTABLE.fullmatch(value) or ";" in value:
-            raise _error(name, f"{name} cannot be written: {value[:MAX_FIELD]!a}", 0)
     header = ";".join(f"{name}={value}" for name, value in fields)
     return b"%b;CP=&&%b&&" % (header.encode("ascii"), packet.cp)
+
+
+def _check_writable(name: str, value: str) -> None:
+    is_plain = _NAME.fullmatch(name) and _PRINTABLE.fullmatch(value) and len(value) <= MAX_FIELD
+    if not is_plain or ";" in value or "CP=&&" in f"{name}={value}" or value != value.strip(_STRAY):
+        shown = "" if name == "PW" else f": {value[:MAX_FIELD]!a}"
+        raise _error(name, f"{name} cannot be written{shown}", 0)
+    _check(name, value, 0, [])
 
 
 def _error(name: str, message: str, offset: int) -> PacketError:
@@ -148,22 +169,19 @@ def _error(name: str, message: str, offset: int) -> PacketError:
 
 def _parse_odd(segment: bytes) -> Packet:
     """Read a segment field by field: any order, unknown fields, odd widths."""
-    opening = _OPENING.search(segment)
-    if opening is None or not segment.endswith(b"&&") or opening.end() > len(segment) - 2:
-        raise _error("CP", "a data segment ends in CP=&&...&&, none found", len(segment))
-    warnings: list[str] = [] if opening.group().startswith(b";") else ["missing_semicolon"]
-    fields, extra = _split_header(segment[: opening.start()], warnings)
-    values = {name: _checked(name, value, warnings) for name, value in fields.items()}
-    for name in ("ST", "CN"):
-        if name not in values:
-            raise _error(name, f"the header has no {name}", opening.start())
-    if "MN" not in values and values["CN"] not in _ANSWERS:
-        raise _error("MN", "the header has no MN", opening.start())
+    warnings: list[str] = []
+    header, cp = _split_segment(segment, warnings)
+    fields, extra = _split_header(header, warnings)
+    for name, (value, offset) in fields.items():
+        _check(name, value, offset, warnings)
+    values = {name: value for name, (value, _) in fields.items()}
+    for name in ("ST", "CN", "MN"):
+        # 9014 has no MN in 2005 (annex C.6).
+        if name not in values and not (name == "MN" and values["CN"] in _ANSWERS):
+            raise _error(name, f"the header has no {name}", len(header))
     flag, pnum, pno = (int(values[name]) if name in values else None for name in ("Flag", "PNUM", "PNO"))
     st, mn = values["ST"], values.get("MN", "")
-    edition = edition_of(flag, st, mn)
-    warnings += _odd_combinations(values, edition, flag)
-    return Packet(
+    packet = Packet(
         qn=values.get("QN", ""),
         st=st,
         cn=values["CN"],
@@ -173,99 +191,110 @@ def _parse_odd(segment: bytes) -> Packet:
         pnum=pnum,
         pno=pno,
         rf=values.get("RF") == "1",
-        cp=segment[opening.end() : -2],
-        extra=tuple(extra),
-        edition=edition,
-        warnings=tuple(dict.fromkeys(warnings)),
+        cp=cp,
+        extra=extra,
+        edition=edition_of(flag, st, mn),
+        warnings=(),
     )
+    warnings += _odd_combinations(packet, values)
+    return packet._replace(warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _split_header(header: bytes, warnings: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Split header text into known fields by name and the others in order."""
-    known: dict[str, str] = {}
+def _split_segment(segment: bytes, warnings: list[str]) -> tuple[bytes, bytes]:
+    """Split a segment into header text and data area at the first ``CP=&&``."""
+    cut = segment.find(_OPENING)
+    if cut < 0 or not segment.endswith(_CLOSING, cut + len(_OPENING)):
+        raise _error("CP", "CP is &&...&& at the end of a data segment, none found", max(cut, 0))
+    header = segment[:cut].rstrip()
+    if len(header) < cut:
+        warnings.append("stray_character")
+    if not header.endswith(b";"):
+        warnings.append("missing_semicolon")
+    return header, segment[cut + len(_OPENING) : -len(_CLOSING)]
+
+
+def _split_header(header: bytes, warnings: list[str]) -> tuple[dict[str, tuple[str, int]], tuple[tuple[str, str], ...]]:
+    """Split header text into known fields, each with its offset, and the others in order."""
+    known: dict[str, tuple[str, int]] = {}
     extra: list[tuple[str, str]] = []
     offset = 0
     for part in header.split(b";"):
         text = part.decode("latin-1")
-        name, separator, value = text.strip(" ,").partition("=")
-        if text and not separator and not name:
-            warnings.append("stray_character")
+        if text.strip(_STRAY):
+            name, value = _read_field(text, offset, warnings)
+            field = _NAMES.get(name.casefold())
+            if field is None:
+                extra.append((name, value))
+                warnings.append("field_unknown")
+            elif field in known:
+                raise _error(field, f"the header has {field} twice", offset)
+            else:
+                known[field] = (value, offset)
+                warnings += ["field_case"] if field != name else []
         elif text:
-            _keep_field(name.strip(), value.strip(), separator, offset, (known, extra, warnings))
-            if text != f"{name.strip()}={value.strip()}":
-                warnings.append("stray_character")
+            warnings.append("stray_character")
         offset += len(part) + 1
-    return known, extra
+    return known, tuple(extra)
 
 
-def _keep_field(
-    name: str,
-    value: str,
-    separator: str,
-    offset: int,
-    into: tuple[dict[str, str], list[tuple[str, str]], list[str]],
-) -> None:
-    known, extra, warnings = into
+def _read_field(text: str, offset: int, warnings: list[str]) -> tuple[str, str]:
+    name, separator, value = text.strip(_STRAY).partition("=")
+    name, value = name.strip(), value.strip()
     if not separator or not _NAME.fullmatch(name):
         raise _error("", f"a header field is NAME=value, got {name[:MAX_FIELD]!a}", offset)
     if len(value) > MAX_FIELD or not _PRINTABLE.fullmatch(value):
-        raise _error(
-            name,
-            f"{name} has at most {MAX_FIELD} printable ASCII characters, got {len(value)}",
-            offset,
-        )
-    field = _NAMES.get(name.casefold())
-    if field is None:
-        extra.append((name, value))
-        warnings.append("field_unknown")
-        return
-    if field in known:
-        raise _error(field, f"the header has {field} twice", offset)
-    if field != name:
-        warnings.append("field_case")
-    known[field] = value
+        message = f"{name} has at most {MAX_FIELD} printable ASCII characters, got {len(value)}"
+        raise _error(name, message, offset)
+    if text != f"{name}={value}":
+        warnings.append("stray_character")
+    return name, value
 
 
-def _checked(name: str, value: str, warnings: list[str]) -> str:
-    """Check one known header field's value; return it as it is to be used."""
+def _check(name: str, value: str, offset: int, warnings: list[str]) -> None:
+    """Check one header field's value."""
     rule = _RULES.get(name)
-    if rule is not None:
-        usual, accepted, slug = rule
-        if not accepted.fullmatch(value):
-            shown = "of a wrong shape" if name == "PW" else ascii(value)
-            raise _error(name, f"{name} is {usual.pattern}, got a value {shown}", 0)
-        if not usual.fullmatch(value):
-            warnings.append(slug)
-    if name == "QN" and "qn_malformed" not in warnings and parse_qn(value) is None:
-        warnings.append("qn_malformed")
+    if rule is None:
+        return
+    usual, accepted, slug = rule
+    if not accepted.fullmatch(value):
+        shown = "of a wrong shape" if name == "PW" else ascii(value)
+        raise _error(name, f"{name} is {usual.pattern}, got a value {shown}", offset)
     if name == "Flag" and int(value) > _MAX_FLAG:
-        raise _error(name, f"Flag is 0 to {_MAX_FLAG}, got {value}", 0)
-    return value
+        raise _error(name, f"Flag is 0 to {_MAX_FLAG}, got {value}", offset)
+    if not usual.fullmatch(value) or (name == "QN" and parse_qn(value) is None):
+        warnings.append(slug)
 
 
+_DIGITS = re.compile("[0-9]{1,4}")
+_ANY = re.compile("[ -~]*")
 # What each field should look like, what is accepted all the same (section 17), and the warning between.
 _RULES = {
     "QN": (re.compile("[0-9]{17}"), re.compile("[0-9]{0,20}"), "qn_malformed"),
     "ST": (re.compile("[0-9A-Z]{2}"), re.compile("[0-9A-Za-z]{1,8}"), "st_unusual"),
     "CN": (re.compile("[0-9]{4}"), re.compile("[0-9]{4}"), ""),
-    "PW": (re.compile("[ -~]{6}"), re.compile("[ -~]*"), "pw_unusual"),
-    "MN": (re.compile("[0-9A-Za-z]{14}|[0-9A-Za-z]{24}"), re.compile("[ -~]*"), "mn_unusual"),
+    "PW": (re.compile("[ -~]{6}"), _ANY, "pw_unusual"),
+    "MN": (re.compile("[0-9A-Za-z]{14}|[0-9A-Za-z]{24}|"), _ANY, "mn_unusual"),
     "Flag": (re.compile("[0-9]{1,3}"), re.compile("[0-9]{1,3}"), ""),
-    "PNUM": (re.compile("[1-9][0-9]{0,3}"), re.compile("[0-9]{1,4}"), "part_number_unusual"),
-    "PNO": (re.compile("[1-9][0-9]{0,3}"), re.compile("[0-9]{1,4}"), "part_number_unusual"),
-    "RF": (re.compile("1"), re.compile("[ -~]{0,8}"), "rf_unusual"),
+    "PNUM": (_DIGITS, _DIGITS, ""),
+    "PNO": (_DIGITS, _DIGITS, ""),
+    "RF": (re.compile("1"), _ANY, "rf_unusual"),
 }
 
 
-def _odd_combinations(values: dict[str, str], edition: Edition, flag: int | None) -> list[str]:
-    warnings = []
-    if "PW" not in values and values["CN"] not in _ANSWERS:
-        warnings.append("pw_missing")
-    if values.get("MN") == "":
-        warnings.append("mn_empty")
-    # 2005 sets the bit on every request to say that parts are allowed (5.1).
-    if edition is not Edition.V2005 and flag is not None and flag & _PARTS and "PNO" not in values:
-        warnings.append("part_numbers_missing")
-    if "PNUM" in values and "PNO" in values and not 1 <= int(values["PNO"]) <= int(values["PNUM"]):
-        warnings.append("part_number_unusual")
-    return warnings
+def _odd_combinations(packet: Packet, values: dict[str, str]) -> list[str]:
+    """Return warnings about fields that do not go together."""
+    is_answer = packet.cn in _ANSWERS
+    pnum, pno = packet.pnum, packet.pno
+    has_numbers = pnum is not None or pno is not None
+    is_in_order = pnum is not None and pno is not None and 1 <= pno <= pnum
+    widest = 10 ** RULES[packet.edition].part_digits
+    checks = (
+        ("pw_missing", "PW" not in values and not is_answer),
+        ("mn_empty", values.get("MN") == ""),
+        ("part_numbers_missing", packet.has_parts and packet.edition is not Edition.V2005 and not has_numbers),
+        ("part_bit_missing", has_numbers and not packet.has_parts),
+        ("part_number_unusual", has_numbers and (not is_in_order or (pnum or 0) >= widest)),
+        # Two hosts that answer each other's answers would never end (8.2).
+        ("answer_unusual", is_answer and (packet.st != INTERACTION_ST or packet.wants_answer)),
+    )
+    return [slug for slug, holds in checks if holds]

@@ -94,46 +94,46 @@ def format_moment(moment: datetime) -> str:
 def parse_codes(parse: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
     """Return a reader of codes separated by spaces, each of which `parse` reads."""
 
-    def read(text: str) -> tuple[str, ...]:
+    def _read(text: str) -> tuple[str, ...]:
         codes = tuple(parse(code) for code in text.split())
         if len(set(codes)) < len(codes):
             raise ValueError("each code once")
         return codes
 
-    return read
+    return _read
 
 
 def parse_one_of(*choices: str) -> Callable[[str], str]:
     """Return a reader of one of a few words."""
 
-    def read(text: str) -> str:
+    def _read(text: str) -> str:
         if text not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
         return text
 
-    return read
+    return _read
 
 
 def parse_number(accepted: range | tuple[int, ...]) -> Callable[[str], int]:
     """Return a reader of a whole number that is one of those accepted."""
     shown = f"{accepted[0]} to {accepted[-1]}" if isinstance(accepted, range) else f"one of {accepted}"
 
-    def read(text: str) -> int:
+    def _read(text: str) -> int:
         is_number = text.isascii() and text.isdigit() and len(text) <= len(str(accepted[-1]))
         if not is_number or int(text) not in accepted:
             raise ValueError(f"a whole number, {shown}")
         return int(text)
 
-    return read
+    return _read
 
 
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     """Return a reader that takes an empty cell for None."""
 
-    def read(text: str) -> T | None:
+    def _read(text: str) -> T | None:
         return parse(text) if text else None
 
-    return read
+    return _read
 
 
 def format_cell(value: object) -> str:

@@ -40,6 +40,11 @@ class KindChanges:
     unchanged: int = 0
     registered: int = 0
 
+    @property
+    def new(self) -> int:
+        """Return how many rows are written that replace none."""
+        return len(self.added) - self.replaced
+
 
 def plan_changes(rows: FileRows, held: list[HeldRow] | None, findings: Findings) -> dict[str, KindChanges]:
     """Compare the rows of files with those the database holds.
@@ -140,6 +145,8 @@ class _References:
 
     def check(self) -> None:
         """Check every reference that these files can have touched."""
+        if not self._rows.is_whole:
+            return  # what is missing may stand in what could not be read
         for entry in self._entries:
             for column, target in entry.kind.references:
                 wanted = entry.value(column)
@@ -160,8 +167,6 @@ class _References:
                 _add_error(self._findings, self._changed[group], "valid_to", f"expected a longer period: {needs}")
 
     def _add_missing(self, place: Place, column: str, target: str, wanted: str) -> None:
-        if not self._rows.is_whole:
-            return  # it may stand in what could not be read
         where = "these files or the database" if self._is_complete else "these files (no database was asked)"
         is_certain = self._is_complete or target in self._rows.kinds
         level = Level.ERROR if is_certain else Level.WARNING

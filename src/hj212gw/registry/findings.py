@@ -57,6 +57,10 @@ class Findings:
         """Return how many of a level there were, kept or not."""
         return self._counts[level]
 
+    def counts(self) -> dict[Level, int]:
+        """Return how many of each level there were, errors first."""
+        return dict(self._counts)
+
     def unshown(self, level: Level) -> int:
         """Return how many of a level were counted only."""
         return self._counts[level] - len(self._kept[level])

@@ -4,6 +4,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import asyncpg
+
+from hj212gw.errors import StoreError
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, connect, sort_error
 from hj212gw.store.queries import load_query, load_table_query
@@ -78,7 +81,7 @@ class RegistryStore:
                 await self._connection.execute(load_query("lock_data_loggers"))
                 yield
         except CONNECTION_ERRORS as error:
-            raise sort_error(error) from error
+            raise _sort(error) from error
 
     @asynccontextmanager
     async def snapshot(self) -> "AsyncIterator[None]":
@@ -93,7 +96,7 @@ class RegistryStore:
             async with self._connection.transaction(isolation="repeatable_read", readonly=True):
                 yield
         except CONNECTION_ERRORS as error:
-            raise sort_error(error) from error
+            raise _sort(error) from error
 
     async def read_rows(self, table: str, columns: "Sequence[str]") -> list[StoredRow]:
         """Read the current rows of a table, inside `change` or `snapshot`."""
@@ -119,6 +122,13 @@ class RegistryStore:
         await self._connection.copy_records_to_table(
             table, schema_name="hj212", records=records, columns=[*columns, "recorded_at"]
         )
+
+
+def _sort(error: Exception) -> StoreError:
+    """Turn a database error into ours, without the row: PostgreSQL repeats it in the detail, password included."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    return sort_error(error)
 
 
 def _take(value: Any) -> Any:

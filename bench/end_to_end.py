@@ -1,0 +1,201 @@
+"""From socket to committed rows: sender, gateway and embedded PostgreSQL on this machine.
+
+    python bench/end_to_end.py [--packets 200000] [--connections 20] [--window 400] [--dsn DSN] [--json]
+
+Prints packets/s acknowledged and stored, ack p50 and p99, and the ratio to a bare asyncpg COPY of the same packet
+and reading rows into the same tables in the same run. The readings are 8 factors of a 2011 packet of 375 bytes.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from hj212gw.gateway.rows import make_rows, read_arrival
+from hj212gw.protocol import encode_frame
+from hj212gw.protocol.times import format_data_time
+from hj212gw.store.rows import READING_COLUMNS, PacketRow
+
+LOGGERS = 600
+FACTORS = ("w01018", "w21003", "w21011", "w21001", "w01001", "w01010", "w00000", "w01012")
+COPY_BATCH = 1000
+
+
+def make_frames(count, began):
+    """Make distinct packets of 600 data loggers, a second apart for each."""
+    values = ";".join(f"{code}-Rtd={11.5 + place:.3f},{code}-Flag=N" for place, code in enumerate(FACTORS))
+    frames = []
+    for number in range(count):
+        moment = format_data_time(began + timedelta(seconds=number // LOGGERS))
+        segment = (
+            f"QN={moment}{number % 1000:03d};ST=32;CN=2011;PW=123456;MN=010000A8900016F0{number % LOGGERS:08d};"
+            f"Flag=5;CP=&&DataTime={moment};{values}&&"
+        )
+        frames.append(encode_frame(segment.encode()))
+    return frames
+
+
+class Sender(asyncio.Protocol):
+    """Sends its share with at most `window` packets unacknowledged."""
+
+    def __init__(self, frames, window, latencies):
+        self.frames, self.window, self.latencies = frames, window, latencies
+        self.sent = self.acked = 0
+        self.times = deque()
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.more()
+
+    def more(self):
+        upto = min(len(self.frames), self.acked + self.window)
+        if upto - self.sent >= self.window // 4 or (upto == len(self.frames) > self.sent):
+            self.transport.write(b"".join(self.frames[self.sent : upto]))
+            self.times.append((upto, time.perf_counter()))
+            self.sent = upto
+
+    def data_received(self, data):
+        self.acked += data.count(b"\r\n")
+        now = time.perf_counter()
+        while self.times and self.times[0][0] <= self.acked:
+            self.latencies.append(now - self.times.popleft()[1])
+        self.more()
+        if self.acked == len(self.frames) and not self.done.done():
+            self.done.set_result(None)
+
+    def connection_lost(self, exc):
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("closed by the gateway"))
+
+
+async def send(address, frames, connections, window):
+    """Send all frames; return seconds and latencies (of whole writes, so an upper bound for a packet)."""
+    host, port = address.rsplit(":", 1)
+    latencies = []
+    began = time.perf_counter()
+    senders = []
+    for index in range(connections):
+        _, sender = await asyncio.get_running_loop().create_connection(
+            lambda index=index: Sender(frames[index::connections], window, latencies), host, int(port)
+        )
+        senders.append(sender)
+    await asyncio.gather(*(sender.done for sender in senders))
+    return time.perf_counter() - began, latencies
+
+
+async def wait_stored(connection, count):
+    """Wait until that many packets are committed."""
+    while await connection.fetchval("SELECT count(*) FROM hj212.packets") < count:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+async def copy_bare(connection, frames):
+    """Copy the same rows, made before the clock starts, with nothing but asyncpg."""
+    await connection.execute(
+        "TRUNCATE hj212.packets, hj212.readings_rtd, hj212.reading_history, hj212.dirty"
+    )
+    numbers = dict(await connection.fetch("SELECT mn, logger_id FROM hj212.loggers"))
+    now = datetime.now(UTC)
+    arrivals = [read_arrival(frame, now, "127.0.0.1:1") for frame in frames]
+    rows = [make_rows(arrival, logger_id=numbers[arrival.packet.mn]) for arrival in arrivals]
+    batches = [rows[start : start + COPY_BATCH] for start in range(0, len(rows), COPY_BATCH)]
+    tables = [
+        ([row.packet for row in batch], [line for row in batch for line in row.reading_rows()]) for batch in batches
+    ]
+    began = time.perf_counter()
+    for packets, readings in tables:
+        async with connection.transaction():
+            await connection.copy_records_to_table(
+                "packets", schema_name="hj212", records=packets, columns=PacketRow._fields
+            )
+            await connection.copy_records_to_table(
+                "readings_rtd", schema_name="hj212", records=readings, columns=READING_COLUMNS
+            )
+    return time.perf_counter() - began
+
+
+async def measure(options, ready):
+    """Run one measurement against a started gateway."""
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=options.packets // LOGGERS)
+    frames = make_frames(options.packets, began)
+    connection = await asyncpg.connect(ready["dsn"], command_timeout=600)
+    warm = make_frames(LOGGERS, began - timedelta(hours=1))
+    await send(ready["gateway"], warm, 1, LOGGERS)
+    await wait_stored(connection, len(warm))
+    start = time.perf_counter()
+    ack_secs, latencies = await send(ready["gateway"], frames, options.connections, options.window)
+    await wait_stored(connection, len(warm) + len(frames))
+    stored_secs = time.perf_counter() - start
+    readings = await connection.fetchval("SELECT count(*) FROM hj212.v_readings WHERE cn = '2011'")
+    copy_secs = await copy_bare(connection, frames)
+    await connection.close()
+    latencies.sort()
+    count = len(frames)
+    return {
+        "packets": count,
+        "frame_bytes": len(frames[0]),
+        "readings": readings - len(warm) * len(FACTORS),
+        "acked_per_sec": round(count / ack_secs),
+        "stored_per_sec": round(count / stored_secs),
+        "bare_copy_per_sec": round(count / copy_secs),
+        "ratio_to_bare_copy": round(copy_secs / stored_secs, 3),
+        "ack_p50_ms": round(statistics.median(latencies) * 1000, 1),
+        "ack_p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def start_gateway(folder, dsn):
+    """Start `hj212gw up` and wait for its ready file."""
+    ready = folder / "ready.json"
+    command = [sys.executable, "-m", "hj212gw", "up", "--data-dir", str(folder / "data"), "--port", "0"]
+    command += ["--http", "127.0.0.1:0", "--ready-file", str(ready), "--host", "127.0.0.1"]
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(command + (["--dsn", dsn] if dsn else []), stderr=log)
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"the gateway did not start:\n{(folder / 'log').read_text()}")
+        time.sleep(0.05)
+    return process, json.loads(ready.read_text())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--packets", type=int, default=200_000)
+    parser.add_argument("--connections", type=int, default=20)
+    parser.add_argument("--window", type=int, default=400, help="unacknowledged packets a connection")
+    parser.add_argument("--dsn", help="an empty database to use in place of the embedded one")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    import uvloop  # noqa: PLC0415 - only the benchmark itself needs it
+
+    with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
+        process, ready = start_gateway(Path(name), options.dsn)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                figures = runner.run(measure(options, ready))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for key, value in figures.items():
+        print(f"{key:<20} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What a data logger sends when: its uploads in the order they fall due.
+
+Nothing is made ahead: an upload comes into being when it is taken, so a schedule that nobody serves lags and does
+not grow. Its bytes follow from it (`uploads.py`), so one that waits is a few numbers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+US = 1_000_000
+_HOUR_SECS = 3600
+_DAY_SECS = 86_400
+_WIRE_OFFSET_SECS = 8 * _HOUR_SECS  # days begin at midnight on UTC+8
+
+REAL_TIME = "2011"
+MINUTE = "2051"
+HOUR = "2061"
+DAY = "2031"
+KNOWN_CNS = (REAL_TIME, MINUTE, HOUR, DAY)
+
+
+@dataclass(slots=True)
+class Upload:
+    """One packet to be delivered.
+
+    Attributes:
+        cn: its command.
+        due_us: when it fell due, microseconds since 1970 UTC.
+        start_secs: start of the time its values stand for, seconds since 1970 UTC: its DataTime.
+        secs: length of that time; 0 for a moment.
+        qn_ms: its QN, milliseconds since 1970 UTC; unique for its data logger.
+        transmissions: how often it was sent.
+    """
+
+    cn: str
+    due_us: int
+    start_secs: int
+    secs: int
+    qn_ms: int
+    transmissions: int = 0
+
+
+class Rhythm(NamedTuple):
+    """How a data logger's uploads are spaced.
+
+    Attributes:
+        rtd_interval_secs: between two 2011.
+        min_interval_mins: length of the period of a 2051.
+        phase_ms: what its 2011 come after whole intervals.
+        delay_ms: what its statistics come after the end of their period, hours and days some more.
+    """
+
+    rtd_interval_secs: int
+    min_interval_mins: int
+    phase_ms: int = 0
+    delay_ms: int = 0
+
+
+@dataclass(slots=True)
+class _Series:
+    """One command's uploads, evenly spaced."""
+
+    cn: str
+    period_us: int
+    delay_us: int
+    due_us: int = 0
+
+
+class Schedule:
+    """The uploads of one data logger, endless until told otherwise.
+
+    Args:
+        cns: commands it sends, of `KNOWN_CNS`.
+        rhythm: their spacing.
+        start_us: the first upload is due then or later; a period that ends after it counts.
+    """
+
+    def __init__(self, cns: Iterable[str], rhythm: Rhythm, *, start_us: int) -> None:
+        self._series = [_make_series(cn, rhythm, start_us) for cn in cns]
+        self._end_us: int | None = None
+        self._last_qn_ms = 0
+        self._next = self._find_next()
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When the next upload falls due; None when there is none."""
+        return self._next.due_us if self._next is not None else None
+
+    def end_at(self, end_us: int) -> None:
+        """Let nothing fall due at this moment or later."""
+        self._end_us = end_us if self._end_us is None else min(self._end_us, end_us)
+        self._next = self._find_next()
+
+    def end_after(self, count: int) -> int:
+        """Let only so many uploads be taken; return the moment before which the last is due."""
+        due = sorted(series.due_us + n * series.period_us for series in self._series for n in range(count))
+        end_us = due[count - 1] + 1
+        self.end_at(end_us)
+        return end_us
+
+    def take(self) -> Upload:
+        """Take the upload that falls due next; there must be one."""
+        series = self._next
+        assert series is not None
+        due_us = series.due_us
+        series.due_us += series.period_us
+        self._next = self._find_next()
+        # Two uploads may fall due in one millisecond; a QN tells one from another (HJ 212-2017 6.3.2 table 3).
+        self._last_qn_ms = max(due_us // 1000, self._last_qn_ms + 1)
+        if series.cn == REAL_TIME:
+            return Upload(series.cn, due_us, due_us // US, 0, self._last_qn_ms)
+        start_us = due_us - series.delay_us - series.period_us
+        return Upload(series.cn, due_us, start_us // US, series.period_us // US, self._last_qn_ms)
+
+    def _find_next(self) -> _Series | None:
+        series = min(self._series, key=_due, default=None)
+        if series is None or (self._end_us is not None and series.due_us >= self._end_us):
+            return None
+        return series
+
+
+def _due(series: _Series) -> int:
+    return series.due_us
+
+
+def _make_series(cn: str, rhythm: Rhythm, start_us: int) -> _Series:
+    delay_ms = rhythm.delay_ms
+    if cn == REAL_TIME:
+        series = _Series(cn, rhythm.rtd_interval_secs * US, rhythm.phase_ms * 1000)
+    elif cn == MINUTE:
+        series = _Series(cn, rhythm.min_interval_mins * 60 * US, delay_ms * 1000)
+    elif cn == HOUR:
+        series = _Series(cn, _HOUR_SECS * US, 2 * delay_ms * 1000)
+    else:
+        series = _Series(cn, _DAY_SECS * US, 4 * delay_ms * 1000)
+    # Uploads fall due at whole periods, on the wire's clock, plus their delay.
+    past_us = (start_us + _WIRE_OFFSET_SECS * US - series.delay_us) % series.period_us
+    series.due_us = start_us + (-past_us % series.period_us)
+    return series

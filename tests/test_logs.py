@@ -1,0 +1,173 @@
+"""Lines of the log: their shape, their safety, and what is left out."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from hj212gw import logs
+from hj212gw.config import LogSettings
+from hj212gw.logs import RepeatFilter, clean_text, configure, write
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        """Say so."""
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _silent_log_afterwards(monkeypatch):
+    """Each test begins and ends without logging, and leaves the root logger as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    monkeypatch.setattr(logs, "_event_log", None)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream):
+    """The lines of a JSON log."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_nothing_is_printed_before_it_is_configured(capsys):
+    """A library user who did not ask for a log gets none."""
+    assert write(logging.ERROR, "store.lost", "", {})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_json_line_holds_event_level_time_and_facts():
+    """A line is one JSON object; numbers stay numbers."""
+    stream = io.StringIO()
+    configure(LogSettings(format="json"), stream)
+    write(logging.WARNING, "frame.rejected", "", {"offset": 7, "peer": "10.0.0.1:5", "mn": "昆明"})
+    [line] = lines(stream)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "frame.rejected", "level": "warning", "offset": 7, "peer": "10.0.0.1:5", "mn": "昆明"}
+
+
+def test_auto_is_json_where_nobody_watches_and_console_on_a_terminal():
+    """The format follows the stream."""
+    for stream, is_json in [(io.StringIO(), True), (Terminal(), False)]:
+        configure(LogSettings(format="auto"), stream)
+        write(logging.INFO, "gateway.started", "", {"port": 9212})
+        assert stream.getvalue().startswith("{") is is_json
+        assert "gateway.started" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("no_color", "has_escape"), [("", True), ("1", False)])
+def test_colours_are_for_terminals_and_no_color_turns_them_off(monkeypatch, no_color, has_escape):
+    """NO_COLOR holds for the log too."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+    stream = Terminal()
+    configure(LogSettings(), stream)
+    write(logging.INFO, "gateway.started", "", {})
+    assert ("\x1b[" in stream.getvalue()) is has_escape
+
+
+def test_events_below_the_level_are_left_out():
+    """At level warning an info event is not printed, and does not count as a repeat."""
+    stream = io.StringIO()
+    configure(LogSettings(level="warning", format="json"), stream)
+    assert write(logging.INFO, "gateway.started", "", {})
+    assert write(logging.INFO, "gateway.started", "", {})
+    write(logging.WARNING, "store.lost", "", {})
+    assert [line["event"] for line in lines(stream)] == ["store.lost"]
+
+
+def test_repeats_are_counted_instead_of_printed(monkeypatch):
+    """The next printed line says how many were left out."""
+    stream, now = io.StringIO(), [100.0]
+    configure(LogSettings(format="json"), stream)
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    printed = [write(logging.INFO, "session.closed", "peer", {}) for _ in range(4)]
+    now[0] += 11
+    printed.append(write(logging.INFO, "session.closed", "peer", {}))
+    assert printed == [True, False, False, False, True]
+    assert [line.get("suppressed") for line in lines(stream)] == [None, 3]
+
+
+def test_filter_keeps_events_and_keys_apart():
+    """Only the same event about the same thing is a repeat."""
+    repeats = RepeatFilter()
+    assert repeats.admit("a", "1", 0.0) == 0
+    assert repeats.admit("a", "2", 0.0) == 0
+    assert repeats.admit("b", "1", 0.0) == 0
+    assert repeats.admit("a", "1", 9.9) is None
+    assert repeats.admit("a", "1", 10.0) == 1
+
+
+def test_filter_bounds_memory_and_lines_in_a_flood_of_keys():
+    """A million peers cause as many lines as there is room for, and a quiet time later it goes on."""
+    repeats = RepeatFilter(max_keys=10)
+    admitted = [repeats.admit("a", str(number), 0.0) for number in range(1000)]
+    assert sum(one is not None for one in admitted) == 10
+    assert len(repeats._seen) == 10
+    assert repeats.admit("a", "new", 10.0) == 0
+    assert len(repeats._seen) == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("plain", "plain"),
+        ("昆明市", "昆明市"),
+        ("two\r\nlines", "two\\r\\nlines"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\u2028b\u202ec", "a\\u2028b\\u202ec"),
+        ("half \udc80", "half \\udc80"),
+        (b"\xff\n", "b'\\xff\\n'"),
+        (["a\n"], "['a\\n']"),
+    ],
+)
+def test_clean_text_is_one_printable_line(value, expected):
+    """Control characters, line separators and direction marks are escaped."""
+    assert clean_text(value) == expected
+    assert clean_text(value).isprintable()
+
+
+def test_clean_text_is_bounded():
+    """Long text is cut with a mark, whatever it consists of."""
+    assert clean_text("x" * 1000, 10) == "x" * 10 + "…"
+    assert len(clean_text("\x00" * 100_000)) <= 4 * logs.MAX_TEXT + 1
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_text_of_a_packet_cannot_make_a_second_line(log_format):
+    """What a logger sends cannot forge a line of the log."""
+    stream = io.StringIO()
+    configure(LogSettings(format=log_format), stream)
+    write(logging.INFO, "frame.rejected", "", {"detail": 'x"}\n{"event": "journal.failed"}\u2028\x1b[31m'})
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_warnings_of_libraries_come_in_the_same_shape():
+    """What asyncio or asyncpg logs is a line of ours, once, even after configuring twice."""
+    stream = io.StringIO()
+    configure(LogSettings(format="json"), io.StringIO())
+    configure(LogSettings(format="json"), stream)
+    logging.getLogger("asyncio").warning("socket.send() raised %s", "an\nexception")
+    logging.getLogger("asyncio").info("not of interest")
+    [line] = lines(stream)
+    assert line["event"] == "socket.send() raised an\\nexception"
+    assert line["level"] == "warning"
+
+
+def test_traceback_of_a_library_stays_in_its_line_and_hides_variables():
+    """An exception is printed whole in JSON, without the values of local variables."""
+    stream = io.StringIO()
+    configure(LogSettings(format="json"), stream)
+    secret = "123456"
+    try:
+        raise ValueError("lost")
+    except ValueError:
+        logging.getLogger("asyncio").exception("task failed")
+    [line] = lines(stream)
+    assert "ValueError: lost" in line["exception"]
+    assert f"'{secret}'" not in line["exception"].replace('secret = "123456"', "")
