@@ -204,9 +204,7 @@ def _make_channel(code: str, factor: str, place: int, rng: random.Random, *, has
     model = MODELS.get(factor, _DEFAULT)
     spread = 0.1 if model.scatter < 0.05 else 0.45  # noqa: PLR2004 - pH and temperatures differ little
     level = model.mean * math.exp(rng.uniform(-spread, spread))
-    return _Channel(
-        code, factor, model, level, rng.random(), place % _SPREAD_PLACES, has_oxygen and model.is_converted
-    )
+    return _Channel(code, factor, model, level, rng.random(), place % _SPREAD_PLACES, has_oxygen and model.is_converted)
 
 
 _SPREAD_PLACES = 16  # the other half of a digest is noise for the extremes

@@ -6,6 +6,9 @@ not grow. Its bytes follow from it (`uploads.py`), so one that waits is a few nu
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import merge
+from itertools import count as counter
+from itertools import islice
 from typing import NamedTuple
 
 US = 1_000_000
@@ -18,6 +21,7 @@ MINUTE = "2051"
 HOUR = "2061"
 DAY = "2031"
 KNOWN_CNS = (REAL_TIME, MINUTE, HOUR, DAY)
+MIN_INTERVALS_MINS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # HJ 212-2017 table 4, MinInterval
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Schedule:
     def __init__(self, cns: Iterable[str], rhythm: Rhythm, *, start_us: int) -> None:
         self._series = [_make_series(cn, rhythm, start_us) for cn in cns]
         self._end_us: int | None = None
+        self._remaining: int | None = None
         self._last_qn_ms = 0
         self._next = self._find_next()
 
@@ -93,11 +98,10 @@ class Schedule:
         self._next = self._find_next()
 
     def end_after(self, count: int) -> int:
-        """Let only so many uploads be taken; return the moment before which the last is due."""
-        due = sorted(series.due_us + n * series.period_us for series in self._series for n in range(count))
-        end_us = due[count - 1] + 1
-        self.end_at(end_us)
-        return end_us
+        """Let only so many uploads be taken, at least one; return when the last of them is due."""
+        self._remaining = count
+        dues = merge(*(counter(series.due_us, series.period_us) for series in self._series))
+        return next(islice(dues, count - 1, None))
 
     def take(self) -> Upload:
         """Take the upload that falls due next; there must be one."""
@@ -105,6 +109,8 @@ class Schedule:
         assert series is not None
         due_us = series.due_us
         series.due_us += series.period_us
+        if self._remaining is not None:
+            self._remaining -= 1
         self._next = self._find_next()
         # Two uploads may fall due in one millisecond; a QN tells one from another (HJ 212-2017 6.3.2 table 3).
         self._last_qn_ms = max(due_us // 1000, self._last_qn_ms + 1)
@@ -115,9 +121,8 @@ class Schedule:
 
     def _find_next(self) -> _Series | None:
         series = min(self._series, key=_due, default=None)
-        if series is None or (self._end_us is not None and series.due_us >= self._end_us):
-            return None
-        return series
+        is_over = series is None or (self._end_us is not None and series.due_us >= self._end_us)
+        return None if is_over or self._remaining == 0 else series
 
 
 def _due(series: _Series) -> int:
@@ -134,7 +139,8 @@ def _make_series(cn: str, rhythm: Rhythm, start_us: int) -> _Series:
         series = _Series(cn, _HOUR_SECS * US, 2 * delay_ms * 1000)
     else:
         series = _Series(cn, _DAY_SECS * US, 4 * delay_ms * 1000)
-    # Uploads fall due at whole periods, on the wire's clock, plus their delay.
-    past_us = (start_us + _WIRE_OFFSET_SECS * US - series.delay_us) % series.period_us
+    # Uploads fall due at whole periods plus their delay; only for days the wire's zone matters.
+    offset_secs = _WIRE_OFFSET_SECS if cn == DAY else 0
+    past_us = (start_us + offset_secs * US - series.delay_us) % series.period_us
     series.due_us = start_us + (-past_us % series.period_us)
     return series

@@ -88,17 +88,6 @@ class UploadWriter:
         digest = blake2b(segment, digest_size=_DIGEST_BYTES).hexdigest()
         return Written(encode_frame(segment), qn, data_time_text, digest)
 
-    def is_answer(self, packet: Packet, upload: Upload, qn: str) -> bool:
-        """Tell whether a packet of the host is the 9014 that an upload waits for.
-
-        Source: HJ 212-2017, 8.1: the QN in the header; HJ/T 212-2005, annex C.6: CN, and the QN if any, in CP.
-        """
-        if packet.cn != _DATA_ANSWER:
-            return False
-        if qn:
-            return packet.qn == qn
-        return parse_data_area(packet.cp).find("CN") == upload.cn
-
     def reply(self, packet: Packet) -> list[bytes]:
         """Write what a data logger sends back to a packet of the host: requests are carried out, in name.
 
@@ -122,6 +111,18 @@ class UploadWriter:
         cp = encode_data_area([(field,) for field in fields])
         head = (qn, _INTERACTION_ST, cn)
         return encode_frame(encode_packet(_packet(self.profile, head, _ANSWERS[edition], cp)))
+
+
+def is_answer_to(upload: Upload, qn: str, packet: Packet) -> bool:
+    """Tell whether a packet of the host is the 9014 that an upload, sent with this QN, waits for.
+
+    Source: HJ 212-2017, 8.1: the QN in the header; HJ/T 212-2005, annex C.6: CN, and the QN if any, in CP.
+    """
+    if packet.cn != _DATA_ANSWER:
+        return False
+    if qn:
+        return packet.qn == qn
+    return parse_data_area(packet.cp).find("CN") == upload.cn
 
 
 def _packet(profile: Profile, head: tuple[str, str, str], flag: int, cp: bytes) -> Packet:

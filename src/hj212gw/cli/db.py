@@ -80,7 +80,7 @@ async def _status(dsn: str) -> dict[str, Any]:
             "applied": [name for _, name, _ in state.applied],
             "pending": state.pending,
             "is_newer": state.is_newer,
-            "tables": {name: bytes_ for name, bytes_ in engine.table_bytes.items()},
+            "tables": engine.table_bytes,
         }
     finally:
         await connection.close()

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from hj212gw import logs
 from hj212gw.config import Settings, load_settings
 from hj212gw.errors import ConfigError
-from hj212gw import logs
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of everything kept on this machine.")]

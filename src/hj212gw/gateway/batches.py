@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from hj212gw import telemetry
 from hj212gw.clock import from_us
@@ -11,10 +10,8 @@ from hj212gw.gateway.admission import Admission, Verdict
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.store.loggers import add_found_loggers, add_loggers
+from hj212gw.store.pool import Connection
 from hj212gw.store.rows import Activity, Batch, PacketRow, PacketRows
-
-if TYPE_CHECKING:
-    from asyncpg import Connection
 
 _SLICE = 64  # records between two turns of the event loop, about a millisecond
 
@@ -35,7 +32,7 @@ class BatchMaker:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
 
-    async def make(self, connection: "Connection", groups: list[Group], after: int) -> Batch:
+    async def make(self, connection: Connection, groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
 
         Args:
@@ -57,7 +54,7 @@ class BatchMaker:
         through = from_us(records[-1].received_at_us) if records else from_us(0)
         return Batch(packets, rejects, [], after, groups[-1].seq, through)
 
-    async def remake(self, connection: "Connection", held: list[PacketRow]) -> list[PacketRows]:
+    async def remake(self, connection: Connection, held: list[PacketRow]) -> list[PacketRows]:
         """Make the rows of packets that were held back, now that their data loggers are registered."""
         arrivals = [read_arrival(row.raw, row.received_at, row.peer, row.key_id or "") for row in held]
         return await self._make_packets(connection, arrivals)
@@ -83,7 +80,7 @@ class BatchMaker:
                 reason, detail = error.reason, str(error)
         rejects.append((received_at, record.peer, reason, detail, record.body))
 
-    async def _make_packets(self, connection: "Connection", arrivals: list[Arrival]) -> list[PacketRows]:
+    async def _make_packets(self, connection: Connection, arrivals: list[Arrival]) -> list[PacketRows]:
         verdicts = [self._admission.judge(arrival.packet.mn, arrival.packet.pw) for arrival in arrivals]
         await self._number(connection, arrivals, verdicts)
         packets: list[PacketRows] = []
@@ -110,14 +107,14 @@ class BatchMaker:
     def _hear(self, rows: PacketRows) -> None:
         packet = rows.packet
         skew = (packet.qn_at - packet.received_at).total_seconds() if rows.has_qn else None
-        data_time = rows.readings[0].data_time if rows.readings else None
+        data_time = rows.data_time
         before = self._heard.get(packet.mn)
         if before is not None and data_time is None:
             data_time = before.last_data_time
         self._heard[packet.mn] = Activity(packet.mn, packet.received_at, data_time, skew)
 
     async def _number(
-        self, connection: "Connection", arrivals: list[Arrival], verdicts: list[Verdict]
+        self, connection: Connection, arrivals: list[Arrival], verdicts: list[Verdict]
     ) -> None:
         """Find the numbers of registered data loggers; register unknown ones where that is the policy."""
         new: set[str] = set()

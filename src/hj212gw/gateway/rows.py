@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
-from hj212gw.store.copyrows import encode_readings
+from hj212gw.store.copyrows import encode_copy_rows
 from hj212gw.store.rows import (
     READING_TABLES,
     STORED,
@@ -107,16 +107,13 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
         return {}, ()
     head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
     moment = readings.rows[0].data_time
+    fields: dict[str, Any] = {"head": head, "cp": packet.cp, "reading_count": len(readings.rows)}
     if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
-        warnings = (*readings.warnings, "data_time_odd") if moment else readings.warnings
-        return {"head": head, "odd": readings.rows, "data_time_text": readings.data_time_text}, warnings
-    fields = {
-        "table": table,
-        "head": head,
-        "readings": readings.rows,
-        "dirty": DirtyRow(logger_id, packet.cn, _local_day(moment)),
-        "encoded": encode_readings(head, readings.rows),
-    }
+        return fields, (*readings.warnings, "data_time_odd") if moment else readings.warnings
+    fields["table"] = table
+    fields["data_time"] = moment
+    fields["dirty"] = DirtyRow(logger_id, packet.cn, _local_day(moment))
+    fields["encoded"] = encode_copy_rows(head, readings.rows)
     return fields, readings.warnings
 
 

@@ -167,12 +167,14 @@ class Identity:
             return None
         try:
             content = json.loads(text)
-            if content.pop("crc32") != _crc_of(content):
-                raise ValueError("its checksum is wrong")
+            is_whole = content.pop("crc32") == _crc_of(content)
             drained = {int(first): int(at) for first, at in content["drained_at_us"].items()}
-            return cls(UUID(content["uuid"]), int(content["reserved_seq"]), drained)
+            identity = cls(UUID(content["uuid"]), int(content["reserved_seq"]), drained)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise JournalCorrupt(f"{path} cannot be read: expected the JSON of a journal's identity") from error
+        if not is_whole:
+            raise JournalCorrupt(f"{path} is damaged: it does not match its checksum")
+        return identity
 
     def write(self, directory: Path) -> None:
         """Make this identity durable."""

@@ -217,6 +217,7 @@ class Journal:
         """
         self._is_closing = True
         self._settle()
+        self._reader.close()
         self._writer.stop()
         await asyncio.shield(self._stopped)
         self._writer.join()

@@ -73,7 +73,7 @@ def encode_group(records: Sequence[Record]) -> bytes:
     """Write records as one blob."""
     pack = _HEAD.pack
     heads = [_COUNT.pack(len(records))]
-    texts = []
+    texts: list[bytes] = []
     for received_at_us, kind, peer, note, body in records:
         peer_bytes = peer.encode("utf-8", "surrogatepass")
         note_bytes = note.encode("utf-8", "surrogatepass")

@@ -81,9 +81,8 @@ def recover(directory: Path, damages: list[Damage]) -> Recovered:
 def _finish_repairs(paths: list[Path], damages: list[Damage]) -> list[Path]:
     """Set aside what a repaired segment replaces, where a crash came before the renaming."""
     newest = {_first_seq(path): path for path in paths}
-    for path in paths:
-        if newest[_first_seq(path)] != path:
-            damages.append(Damage(set_aside(path), "segment", 0, 0, None))
+    replaced = [path for path in paths if newest[_first_seq(path)] != path]
+    damages += [Damage(set_aside(path), "segment", 0, 0, None) for path in replaced]
     return list(newest.values())
 
 
@@ -197,8 +196,9 @@ def _is_whole(path: Path) -> bool:
     """Check every page of a segment."""
     with closing(open_to_read(path)) as connection:
         try:
-            return connection.execute("PRAGMA quick_check(1)").fetchone() == (b"ok",)
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 return False
             raise
+    return bool(answer == b"ok")

@@ -16,7 +16,6 @@ from hj212gw.errors import JournalCorrupt
 from hj212gw.journal.directory import is_damage, sync_directory
 from hj212gw.journal.records import Row, checksum, decode_group, is_sound, rejected_bytes
 from hj212gw.journal.segments import (
-    AFTER,
     SEGMENT_GROUPS,
     About,
     SegmentInfo,
@@ -31,6 +30,9 @@ from hj212gw.journal.segments import (
 )
 from hj212gw.journal.settings import Damage
 
+_NEXT: Final = "SELECT * FROM groups WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
+_ONE: Final = "SELECT * FROM groups WHERE seq = ?"
+_UNREADABLE: Final = object()
 _BAD_SECTOR: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -145,16 +147,24 @@ def _sound_rows(connection: sqlite3.Connection, first_seq: int, last_seq: int | 
     last = first_seq + SEGMENT_GROUPS - 1 if last_seq is None else last_seq
     seq = first_seq - 1
     while seq < last:
-        try:
-            found = connection.execute(AFTER, (seq, last)).fetchone()
-        except sqlite3.DatabaseError as error:
-            if not _is_unreadable(error):
-                raise
-            seq += 1
-            continue
+        found = _read(connection, _NEXT, (seq, last))
         if found is None:
             return
-        row = Row._make(found)
-        seq = max(seq + 1, row.seq)
-        if is_sound(row):
-            yield row
+        if found is _UNREADABLE:
+            # The search for what follows begins at the group before, which may stand on another page.
+            found = _read(connection, _ONE, (seq + 1,))
+        seq += 1
+        if isinstance(found, Row):
+            seq = max(seq, found.seq)
+            if is_sound(found):
+                yield found
+
+
+def _read(connection: sqlite3.Connection, query: str, numbers: tuple[int, ...]) -> object:
+    try:
+        found = connection.execute(query, numbers).fetchone()
+    except sqlite3.DatabaseError as error:
+        if _is_unreadable(error):
+            return _UNREADABLE
+        raise
+    return Row._make(found) if found else None

@@ -42,8 +42,10 @@ _SCHEMA: Final = (
     f"PRAGMA page_size = {PAGE_BYTES}",
     "PRAGMA synchronous = FULL",
     "CREATE TABLE about (format INTEGER, uuid BLOB, first_seq INTEGER, previous_seq INTEGER, crc INTEGER)",
-    "CREATE TABLE groups (seq INTEGER PRIMARY KEY AUTOINCREMENT, oldest_us INTEGER, newest_us INTEGER,"
-    " records INTEGER, records_total INTEGER, bytes_total INTEGER, rejects_total INTEGER, crc INTEGER, body BLOB)",
+    (
+        "CREATE TABLE groups (seq INTEGER PRIMARY KEY AUTOINCREMENT, oldest_us INTEGER, newest_us INTEGER,"
+        " records INTEGER, records_total INTEGER, bytes_total INTEGER, rejects_total INTEGER, crc INTEGER, body BLOB)"
+    ),
 )
 INSERT: Final = "INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 AFTER: Final = "SELECT * FROM groups WHERE seq > ? AND seq <= ? ORDER BY seq"

@@ -175,6 +175,7 @@ class _SegmentCheck:
         self._previous_seq = previous_seq
 
     def run(self) -> None:
+        """Check everything about the segment."""
         try:
             with closing(open_to_read(self._path)) as connection:
                 self._check_about(connection)

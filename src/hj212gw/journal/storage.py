@@ -7,7 +7,7 @@ from typing import Self
 from uuid import UUID
 
 from hj212gw.journal.active import ActiveSegment
-from hj212gw.journal.directory import Identity, Reserve, is_out_of_space
+from hj212gw.journal.directory import Reserve, is_out_of_space
 from hj212gw.journal.recovery import Recovered, recover
 from hj212gw.journal.repair import repair
 from hj212gw.journal.segments import (

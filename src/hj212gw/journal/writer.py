@@ -224,10 +224,13 @@ class Writer:
 
     def _tend(self) -> None:
         """Keep log and segment small, after those who wait for the group were told."""
-        self._with_room(partial(self._undamaged, lambda: self._storage.active.checkpoint()))
+        self._with_room(partial(self._undamaged, self._checkpoint))
         if self._storage.wants_rotation:
             sealed = self._with_room(partial(self._undamaged, self._storage.rotate))
             self._post(self._events.rotated, sealed, self._storage.active.info)
+
+    def _checkpoint(self) -> None:
+        self._storage.active.checkpoint()
 
     def _undamaged(self, action: Callable[[], _T]) -> _T:
         """Do something with the active segment, and with a new one if this one proves damaged."""

@@ -19,7 +19,7 @@ class Rules(NamedTuple):
     """How one edition writes what the editions write differently.
 
     Attributes:
-        answer_flag: Flag of an answer; None where the edition's answers carry none.
+        answer_flag: Flag with the edition's version bits alone, as its answers have it.
         qn_in_header: answers repeat the QN in the header (2017, 2025) or inside CP (2005).
         part_digits: most digits of PNUM and PNO.
     """

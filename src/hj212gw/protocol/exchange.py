@@ -9,7 +9,7 @@ from hj212gw.protocol.packets import Packet
 NOTICE_ANSWER = "9013"
 DATA_ANSWER = "9014"
 
-_NEWEST_VERSION = 2
+_LOW_BITS = 3  # Flag's two lowest bits; the version stands above them
 
 
 def find_answer(packet: Packet) -> str | None:
@@ -38,7 +38,7 @@ def encode_answer(packet: Packet, cn: str) -> bytes:
     Source: spec 8.2; HJ/T 212-2005 annex C.6 (the request's QN inside CP, 9014 without PW, MN and Flag);
         HJ 212-2017 annex C (QN in the header, CP empty).
     """
-    if packet.edition is Edition.V2005:
+    if not RULES[packet.edition].qn_in_header:
         return encode_frame(_answer_2005(packet, cn).encode("ascii"))
     qn = f"QN={packet.qn};" if packet.qn else ""
     identity = f"PW={packet.pw};MN={packet.mn};Flag={_answer_flag(packet)}"
@@ -47,9 +47,8 @@ def encode_answer(packet: Packet, cn: str) -> bytes:
 
 def _answer_flag(packet: Packet) -> int:
     """Repeat the version bits: the surface-water network writes 2017's shape with Flag 8."""
-    if packet.flag is None:
-        return RULES[packet.edition].answer_flag
-    return min(packet.flag >> 2, _NEWEST_VERSION) << 2
+    newest = RULES[Edition.V2025].answer_flag
+    return min((packet.flag or 0) & ~_LOW_BITS, newest)
 
 
 def _answer_2005(packet: Packet, cn: str) -> str:

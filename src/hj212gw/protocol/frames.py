@@ -211,8 +211,7 @@ class FrameBuffer:
         segment, crc = raw[_HEAD:body], raw[body : body + _CRC]
         if segment.endswith(b"&&"):
             if self._check(segment, crc):
-                hidden = b"#" in segment and self._find_hidden(stop)
-                if hidden:
+                if b"#" in segment and (hidden := self._find_hidden(stop)):
                     where = self._offset + hidden
                     return self._discard(
                         "length", f"the frame that starts at byte {where} ends at the same byte", hidden

@@ -51,7 +51,7 @@ _CONSTANTS = (_DOUBLE_BYTES, _NULL)  # stand behind a reading's own fields when 
 Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
-def encode_readings(head: ReadingHead, readings: list[Reading]) -> bytes:
+def encode_copy_rows(head: ReadingHead, readings: list[Reading]) -> bytes:
     """Write one packet's readings as binary rows of COPY_COLUMNS; all have the first one's `data_time`."""
     if not readings:
         return b""

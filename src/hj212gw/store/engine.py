@@ -1,12 +1,9 @@
 """Which database it is: plain PostgreSQL or TimescaleDB, and how much it holds."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from hj212gw.store.pool import CONNECTION_ERRORS, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
 from hj212gw.store.queries import load_query
-
-if TYPE_CHECKING:
-    from asyncpg import Connection
 
 
 class Engine(NamedTuple):
@@ -25,7 +22,7 @@ class Engine(NamedTuple):
     table_bytes: dict[str, int]
 
 
-async def read_engine(connection: "Connection") -> Engine:
+async def read_engine(connection: Connection) -> Engine:
     """Look at the server and the database.
 
     Raises:

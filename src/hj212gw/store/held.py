@@ -2,22 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from hj212gw.store.pool import CONNECTION_ERRORS, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import ODD_COLUMNS, PacketRow, PacketRows
 from hj212gw.store.upsert import copy_rows, upsert_readings
 from hj212gw.store.writer import touch_dirty
 
-if TYPE_CHECKING:
-    from asyncpg import Connection
-
 MakeRows = Callable[[list[PacketRow]], Awaitable[list[PacketRows]]]
 
 
 async def release_held(
-    connection: "Connection", make_rows: MakeRows, *, now: datetime, limit: int
+    connection: Connection, make_rows: MakeRows, *, now: datetime, limit: int
 ) -> tuple[int, int]:
     """Store the readings of held packets whose data logger is registered now, with their own arrival.
 

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from hj212gw.store.pool import CONNECTION_ERRORS, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
 from hj212gw.store.queries import load_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asyncpg import Connection
 
 
 class KnownLogger(NamedTuple):
@@ -21,7 +20,7 @@ class KnownLogger(NamedTuple):
     interval_secs: int | None
 
 
-async def read_known_loggers(connection: "Connection", now: datetime) -> list[KnownLogger]:
+async def read_known_loggers(connection: Connection, now: datetime) -> list[KnownLogger]:
     """Read every data logger that is registered at `now`.
 
     Raises:
@@ -34,7 +33,7 @@ async def read_known_loggers(connection: "Connection", now: datetime) -> list[Kn
     return [KnownLogger(*row) for row in rows]
 
 
-async def add_loggers(connection: "Connection", mns: "Iterable[str]") -> dict[str, int]:
+async def add_loggers(connection: Connection, mns: "Iterable[str]") -> dict[str, int]:
     """Return the number of each MN, made where there is none.
 
     Raises:
@@ -48,7 +47,7 @@ async def add_loggers(connection: "Connection", mns: "Iterable[str]") -> dict[st
     return {row["mn"]: row["logger_id"] for row in rows}
 
 
-async def add_found_loggers(connection: "Connection", found: "Iterable[tuple[str, str]]") -> None:
+async def add_found_loggers(connection: Connection, found: "Iterable[tuple[str, str]]") -> None:
     """Register unknown data loggers, (MN, ST), as they were found.
 
     Raises:

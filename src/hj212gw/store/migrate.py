@@ -8,13 +8,12 @@ import asyncpg
 
 from hj212gw.errors import SchemaMismatch, StoreUnavailable
 from hj212gw.protocol.factors import catalogue_rows
-from hj212gw.store.pool import CONNECTION_ERRORS, describe
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from asyncpg import Connection
 
 _LOCK = "hashtext('hj212.migrate')"
 
@@ -53,7 +52,7 @@ def load_migrations() -> list[Migration]:
 
 
 async def migrate(
-    connection: "Connection", *, now: "datetime", on_step: "Callable[[str], None] | None" = None
+    connection: Connection, *, now: "datetime", on_step: "Callable[[str], None] | None" = None
 ) -> list[str]:
     """Bring the schema up to this program's version, the factor catalogue and the partitions with it.
 
@@ -80,7 +79,7 @@ async def migrate(
 
 
 async def _migrate_locked(
-    connection: "Connection", now: "datetime", on_step: "Callable[[str], None] | None"
+    connection: Connection, now: "datetime", on_step: "Callable[[str], None] | None"
 ) -> list[str]:
     await _prepare(connection)
     applied = await _read_applied(connection)
@@ -108,7 +107,7 @@ async def _migrate_locked(
     return done
 
 
-async def read_state(connection: "Connection") -> SchemaState:
+async def read_state(connection: Connection) -> SchemaState:
     """Tell what is applied and what is pending; a database without our schema has all pending."""
     applied = await _read_applied(connection)
     known = load_migrations()
@@ -119,7 +118,7 @@ async def read_state(connection: "Connection") -> SchemaState:
     )
 
 
-async def check_schema(connection: "Connection") -> None:
+async def check_schema(connection: Connection) -> None:
     """Refuse a schema that is not the one this program writes.
 
     Raises:
@@ -136,7 +135,7 @@ async def check_schema(connection: "Connection") -> None:
         raise _newer(max(applied))
 
 
-async def _prepare(connection: "Connection") -> None:
+async def _prepare(connection: Connection) -> None:
     """Make room for the list of migrations; take TimescaleDB where the server brings it."""
     available = await connection.fetchval(
         "SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'"
@@ -152,7 +151,7 @@ async def _prepare(connection: "Connection") -> None:
     )
 
 
-async def _read_applied(connection: "Connection") -> dict[int, tuple[str, str, "datetime"]]:
+async def _read_applied(connection: Connection) -> dict[int, tuple[str, str, "datetime"]]:
     try:
         rows = await connection.fetch("SELECT version, name, checksum, applied_at FROM hj212.migrations")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
@@ -160,7 +159,7 @@ async def _read_applied(connection: "Connection") -> dict[int, tuple[str, str, "
     return {row["version"]: (row["name"], row["checksum"], row["applied_at"]) for row in rows}
 
 
-async def _fill_factors(connection: "Connection") -> None:
+async def _fill_factors(connection: Connection) -> None:
     """Bring the factor names up to the catalogue of the package."""
     rows = [tuple(row) for row in catalogue_rows()]
     async with connection.transaction():

@@ -1,14 +1,13 @@
 """Open connections and sort what goes wrong: try again, or never storable."""
 
 import ssl
-from typing import TYPE_CHECKING
 
 import asyncpg
+from asyncpg import Connection
 
 from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailable
 
-if TYPE_CHECKING:
-    from asyncpg import Connection
+__all__ = ["CONNECTION_ERRORS", "GATEWAY_ROLE", "Connection", "connect", "describe", "sort_error"]
 
 CONNECT_TIMEOUT_SECS = 10.0
 GATEWAY_ROLE = "hj212_gateway"
@@ -30,7 +29,7 @@ CONNECTION_ERRORS = (
 
 async def connect(
     dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0
-) -> "Connection":
+) -> Connection:
     """Open one connection.
 
     Args:
@@ -66,7 +65,7 @@ async def connect(
     return connection
 
 
-async def _act_as(connection: "Connection", role: str) -> None:
+async def _act_as(connection: Connection, role: str) -> None:
     try:
         may = await connection.fetchval(
             "SELECT pg_has_role(current_user, oid, 'member') FROM pg_roles WHERE rolname = $1", role
@@ -94,5 +93,7 @@ def sort_error(error: BaseException) -> StoreError:
 def describe(error: BaseException) -> str:
     """Put an error on one bounded line, with its SQLSTATE where it has one."""
     state = getattr(error, "sqlstate", None)
-    text = " ".join(str(error).split())[:300] or "no message"
+    # asyncpg's own text ends in DETAIL, which can quote a whole row, passwords included
+    message = str(error.args[0]) if error.args else ""
+    text = " ".join(message.split())[:300] or "no message"
     return f"{type(error).__name__}{f' {state}' if state else ''}: {text}"

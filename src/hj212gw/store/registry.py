@@ -8,13 +8,12 @@ import asyncpg
 
 from hj212gw.errors import StoreError
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, connect, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connect, sort_error
 from hj212gw.store.queries import load_query, load_table_query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from asyncpg import Connection
 
 _APPLICATION = "hj212gw registry"
 _CLOSE_TIMEOUT_SECS = 5.0
@@ -45,7 +44,7 @@ class RegistryStore:
         connection: of a login that may write the registry; nobody else uses it meanwhile.
     """
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @classmethod

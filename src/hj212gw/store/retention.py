@@ -1,14 +1,11 @@
 """Partitions made ahead, and dropped when what they hold is older than its retention."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hj212gw import telemetry
-from hj212gw.store.pool import CONNECTION_ERRORS, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
 from hj212gw.store.queries import load_query
-
-if TYPE_CHECKING:
-    from asyncpg import Connection
 
 
 class Retention(NamedTuple):
@@ -30,7 +27,7 @@ _TABLES = {
 }
 
 
-async def maintain(connection: "Connection", retention: Retention, now: datetime) -> None:
+async def maintain(connection: Connection, retention: Retention, now: datetime) -> None:
     """Make partitions ahead of `now` and drop what is past its retention.
 
     Raises:

@@ -4,7 +4,7 @@ import json
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from hj212gw.protocol import Reading
+from hj212gw.protocol import Reading, parse_readings
 
 # Table a grain of `protocol.codes` is stored in.
 READING_TABLES = {
@@ -85,30 +85,36 @@ class PacketRows(NamedTuple):
         has_qn: False where `qn_at` is only the arrival, cut to five minutes.
         table: where the readings go; None where it carries none.
         head: what its readings share; None where it has none.
-        readings: go into `table`.
-        odd: have an impossible DataTime; go into `odd_readings`.
-        data_time_text: DataTime as sent.
+        cp: data area the readings come from. They are not kept: a thousand packets of them would keep the
+            garbage collector busy, and only the careful way needs them again.
+        reading_count: how many they are.
+        data_time: of the readings that go into `table`; None: they are odd.
         dirty: what the readings touch.
-        encoded: the readings as binary rows of `copyrows.COPY_COLUMNS`.
+        encoded: the readings of `table` as binary rows of `copyrows.COPY_COLUMNS`.
     """
 
     packet: PacketRow
     has_qn: bool
     table: str | None = None
     head: ReadingHead | None = None
-    readings: list[Reading] = []  # noqa: RUF012 - never changed
-    odd: list[Reading] = []  # noqa: RUF012 - never changed
-    data_time_text: str = ""
+    cp: bytes = b""
+    reading_count: int = 0
+    data_time: datetime | None = None
     dirty: DirtyRow | None = None
     encoded: bytes = b""
 
     def reading_rows(self) -> list[tuple[Any, ...]]:
-        """Return the readings as rows of READING_COLUMNS."""
-        return [_join(self.head, reading) for reading in self.readings]
+        """Return the readings that go into `table` as rows of READING_COLUMNS."""
+        if self.table is None:
+            return []
+        return [_join(self.head, reading) for reading in parse_readings(self.cp).rows]
 
     def odd_rows(self) -> list[tuple[Any, ...]]:
-        """Return the odd readings as rows of ODD_COLUMNS."""
-        return [(*_join(self.head, reading), self.data_time_text) for reading in self.odd]
+        """Return the readings with an impossible DataTime as rows of ODD_COLUMNS."""
+        if self.table is not None or not self.reading_count:
+            return []
+        readings = parse_readings(self.cp)
+        return [(*_join(self.head, reading), readings.data_time_text) for reading in readings.rows]
 
 
 def write_extra(extra: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import asyncpg
 
 from hj212gw.errors import RowsRefused
-from hj212gw.store.pool import sort_error
+from hj212gw.store.pool import Connection, sort_error
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -26,7 +26,6 @@ from hj212gw.store.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asyncpg import Connection
 
 # How long after its DataTime a value still counts as sent live, by table (spec 14.1: its own period and a while).
 _LIVE = {
@@ -55,7 +54,7 @@ class Counts(NamedTuple):
         return Counts(*sums, dirty=self.dirty | other.dirty)
 
 
-async def upsert_packets(connection: "Connection", packets: list[PacketRows]) -> Counts:
+async def upsert_packets(connection: Connection, packets: list[PacketRows]) -> Counts:
     """Store packets one way or another: new, repeated, or in quarantine.
 
     Raises:
@@ -78,20 +77,20 @@ async def upsert_packets(connection: "Connection", packets: list[PacketRows]) ->
 
 
 async def copy_rows(
-    connection: "Connection", table: str, rows: "Iterable[tuple[Any, ...]]", columns: tuple[str, ...]
+    connection: Connection, table: str, rows: "Iterable[tuple[Any, ...]]", columns: tuple[str, ...]
 ) -> None:
     """Copy rows into a table of our schema, or a staging table of the session."""
     schema = None if table.startswith("staged_") else "hj212"
     await connection.copy_records_to_table(table, schema_name=schema, records=rows, columns=columns)
 
 
-async def _upsert_all(connection: "Connection", packets: list[PacketRows]) -> Counts:
+async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Counts:
     fresh = await _store_fresh(connection, packets)
     counts = Counts(
         stored=len(fresh),
         repeated=len(packets) - len(fresh),
         held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
-        odd=sum(len(rows.odd) for rows in fresh),
+        odd=sum(rows.reading_count for rows in fresh if rows.table is None),
         dirty=frozenset(rows.dirty for rows in fresh if rows.dirty),
     )
     odd = [row for rows in fresh for row in rows.odd_rows()]
@@ -101,7 +100,7 @@ async def _upsert_all(connection: "Connection", packets: list[PacketRows]) -> Co
     return counts._replace(readings=written, replaced=replaced)
 
 
-async def _store_fresh(connection: "Connection", packets: list[PacketRows]) -> list[PacketRows]:
+async def _store_fresh(connection: Connection, packets: list[PacketRows]) -> list[PacketRows]:
     """Store the packets that are not there yet and return them; of repeats in the batch the first counts."""
     first: dict[tuple[Any, bytes], PacketRows] = {}
     for rows in packets:
@@ -115,11 +114,11 @@ async def _store_fresh(connection: "Connection", packets: list[PacketRows]) -> l
     return [first[key["qn_at"], key["digest"]] for key in keys]
 
 
-async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -> tuple[int, int]:
+async def upsert_readings(connection: Connection, packets: list[PacketRows]) -> tuple[int, int]:
     """Store the readings of new packets; return how many are new keys and how many values went to history."""
     by_table: dict[str, list[tuple[Any, ...]]] = {}
     for rows in packets:
-        if rows.table and rows.readings:
+        if rows.table:
             by_table.setdefault(rows.table, []).extend(rows.reading_rows())
     written = replaced = 0
     for table, readings in sorted(by_table.items()):
@@ -136,7 +135,7 @@ async def upsert_readings(connection: "Connection", packets: list[PacketRows]) -
     return written, replaced
 
 
-async def _quarantine(connection: "Connection", rows: PacketRows, error: BaseException) -> Counts:
+async def _quarantine(connection: Connection, rows: PacketRows, error: BaseException) -> Counts:
     """Keep a packet whose rows the database refuses: as a packet without readings, else as a reject."""
     reason = type(error).__name__
     packet = rows.packet._replace(state=QUARANTINED, warnings=[*(rows.packet.warnings or []), reason])

@@ -14,7 +14,7 @@ import asyncpg
 from hj212gw.errors import PositionMoved, RowsRefused, StoreUnavailable
 from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, connect, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, Connection, connect, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -32,7 +32,6 @@ from hj212gw.store.upsert import Counts, copy_rows, upsert_packets
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asyncpg import Connection
 
 REGISTRY_CHANNEL = "hj212_registry"
 
@@ -64,7 +63,7 @@ class Writer:
         self.registry_changed = False
 
     @property
-    def connection(self) -> "Connection":
+    def connection(self) -> Connection:
         """The connection that stores, for what the drain does between batches.
 
         Raises:
@@ -73,7 +72,7 @@ class Writer:
         return _open_one(self._storing)
 
     @property
-    def numbering(self) -> "Connection":
+    def numbering(self) -> Connection:
         """The connection for short queries while a batch is being stored.
 
         Raises:
@@ -111,7 +110,7 @@ class Writer:
             except CONNECTION_ERRORS:
                 connection.terminate()
 
-    async def _connect(self, name: str) -> "Connection":
+    async def _connect(self, name: str) -> Connection:
         return await connect(
             self._dsn, name=name, role=GATEWAY_ROLE, statement_timeout_secs=self._statement_timeout_secs
         )
@@ -153,7 +152,7 @@ class Writer:
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable(str(sort_error(error))) from error
 
-    async def _copy(self, connection: "Connection", batch: Batch) -> Outcome:
+    async def _copy(self, connection: Connection, batch: Batch) -> Outcome:
         await self._move(connection, batch)
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         if packets:
@@ -173,7 +172,7 @@ class Writer:
             rejects=len(batch.rejects),
         )
 
-    async def _upsert(self, connection: "Connection", batch: Batch) -> Outcome:
+    async def _upsert(self, connection: Connection, batch: Batch) -> Outcome:
         await self._move(connection, batch)
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         counts = await upsert_packets(connection, packets) if packets else Counts()
@@ -190,7 +189,7 @@ class Writer:
             len(batch.rejects),
         )
 
-    async def _move(self, connection: "Connection", batch: Batch) -> None:
+    async def _move(self, connection: Connection, batch: Batch) -> None:
         moved = await connection.fetchval(
             load_query("move_position"), self._journal, batch.after, batch.upto, batch.drained_through
         )
@@ -199,7 +198,7 @@ class Writer:
             raise PositionMoved(message)
 
 
-async def _copy_readings(connection: "Connection", packets: list[PacketRows]) -> int:
+async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> int:
     """Copy the readings, encoded before, table by table; return how many they are."""
     count = 0
     for table in sorted({rows.table for rows in packets if rows.table}):
@@ -208,18 +207,18 @@ async def _copy_readings(connection: "Connection", packets: list[PacketRows]) ->
         await connection.copy_to_table(
             table, schema_name="hj212", source=source, columns=COPY_COLUMNS, format="binary"
         )
-        count += sum(len(rows.readings) for rows in mine)
+        count += sum(rows.reading_count for rows in mine)
     return count
 
 
-def _open_one(connection: "Connection | None") -> "Connection":
+def _open_one(connection: "Connection | None") -> Connection:
     if connection is None or connection.is_closed():
         raise StoreUnavailable("the connection to the database is closed")
     return connection
 
 
 async def _drop_recent_repeats(
-    connection: "Connection", packets: list[PacketRows]
+    connection: Connection, packets: list[PacketRows]
 ) -> tuple[list[PacketRows], int]:
     """Drop packets without QN that came within five minutes before, in this batch or the slot before theirs."""
     without = [rows.packet for rows in packets if not rows.has_qn]
@@ -243,7 +242,7 @@ async def _drop_recent_repeats(
     return kept, len(packets) - len(kept)
 
 
-async def _write_rest(connection: "Connection", batch: Batch, dirty: "Iterable[DirtyRow]") -> None:
+async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[DirtyRow]") -> None:
     """Write what a batch carries beside its packets."""
     if batch.rejects:
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
@@ -252,12 +251,12 @@ async def _write_rest(connection: "Connection", batch: Batch, dirty: "Iterable[D
         await _note_activity(connection, batch.activity)
 
 
-async def touch_dirty(connection: "Connection", dirty: "Iterable[DirtyRow]") -> None:
+async def touch_dirty(connection: Connection, dirty: "Iterable[DirtyRow]") -> None:
     """Mark days for the aggregator."""
     rows = sorted(dirty)
     if rows:
         await connection.execute(load_query("touch_dirty"), *map(list, zip(*rows, strict=True)))
 
 
-async def _note_activity(connection: "Connection", activity: list[Activity]) -> None:
+async def _note_activity(connection: Connection, activity: list[Activity]) -> None:
     await connection.execute(load_query("note_activity"), *map(list, zip(*activity, strict=True)))
