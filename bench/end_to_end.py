@@ -34,7 +34,7 @@ COPY_BATCH = 1000
 
 def make_frames(count, began):
     """Make distinct packets of 600 data loggers, a second apart for each."""
-    values = ";".join(f"{code}-Rtd={11.5 + place:.3f},{code}-Flag=N" for place, code in enumerate(FACTORS))
+    values = ";".join(f"{code}-Rtd={2.5 + place:.3f},{code}-Flag=N" for place, code in enumerate(FACTORS))
     frames = []
     for number in range(count):
         moment = format_data_time(began + timedelta(seconds=number // LOGGERS))
@@ -67,7 +67,7 @@ class Sender(asyncio.Protocol):
             self.sent = upto
 
     def data_received(self, data):
-        self.acked += data.count(b"\r\n")
+        self.acked += data.count(b"\n")
         now = time.perf_counter()
         while self.times and self.times[0][0] <= self.acked:
             self.latencies.append(now - self.times.popleft()[1])
@@ -91,8 +91,22 @@ async def send(address, frames, connections, window):
             lambda index=index: Sender(frames[index::connections], window, latencies), host, int(port)
         )
         senders.append(sender)
-    await asyncio.gather(*(sender.done for sender in senders))
+    async with asyncio.timeout(300):
+        await asyncio.gather(*(sender.done for sender in senders))
     return time.perf_counter() - began, latencies
+
+
+def cpu_secs(pid):
+    """CPU time of a process and of what it started."""
+    total, ticks = 0, os.sysconf("SC_CLK_TCK")
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(stat.parent.name) == pid or int(fields[1]) == pid:
+            total += (int(fields[11]) + int(fields[12])) / ticks
+    return total
 
 
 async def wait_stored(connection, count):
@@ -134,10 +148,13 @@ async def measure(options, ready):
     warm = make_frames(LOGGERS, began - timedelta(hours=1))
     await send(ready["gateway"], warm, 1, LOGGERS)
     await wait_stored(connection, len(warm))
+    backend = await connection.fetchval("SELECT pid FROM pg_stat_activity WHERE application_name = 'hj212gw drain'")
+    cpu = cpu_secs(ready["pid"]), cpu_secs(backend)
     start = time.perf_counter()
     ack_secs, latencies = await send(ready["gateway"], frames, options.connections, options.window)
     await wait_stored(connection, len(warm) + len(frames))
     stored_secs = time.perf_counter() - start
+    cpu = cpu_secs(ready["pid"]) - cpu[0], cpu_secs(backend) - cpu[1]
     readings = await connection.fetchval("SELECT count(*) FROM hj212.v_readings WHERE cn = '2011'")
     copy_secs = await copy_bare(connection, frames)
     await connection.close()
@@ -151,6 +168,8 @@ async def measure(options, ready):
         "stored_per_sec": round(count / stored_secs),
         "bare_copy_per_sec": round(count / copy_secs),
         "ratio_to_bare_copy": round(copy_secs / stored_secs, 3),
+        "gateway_cpu_us_a_packet": round(cpu[0] / count * 1e6, 1),
+        "database_cpu_us_a_packet": round(cpu[1] / count * 1e6, 1),
         "ack_p50_ms": round(statistics.median(latencies) * 1000, 1),
         "ack_p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
         "load_average": round(os.getloadavg()[0], 2),
@@ -194,7 +213,7 @@ def main():
         print(json.dumps(figures))
         return
     for key, value in figures.items():
-        print(f"{key:<20} {value}")
+        print(f"{key:<26} {value}")
 
 
 if __name__ == "__main__":

@@ -184,7 +184,9 @@ def test_counts_are_added_in_one_step():
         "hj212gw_noise_discarded_bytes_total": 70,
         "hj212gw_noise_discarded_spans_total": 3,
     }
-    assert changed(lambda: telemetry.journal_committed(10, 4000, 0.002))["hj212gw_journal_committed_bytes_total"] == 4000
+    assert (
+        changed(lambda: telemetry.journal_committed(10, 4000, 0.002))["hj212gw_journal_committed_bytes_total"] == 4000
+    )
 
 
 def test_ack_times_are_observed_one_by_one():

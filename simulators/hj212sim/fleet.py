@@ -10,6 +10,8 @@ from hj212sim.report import Tally, Witnesses
 from hj212sim.schedule import US, Schedule
 from hj212sim.uploads import Profile, UploadWriter
 
+_SPREAD_SECS = 0.001  # between two data loggers that connect at the start
+
 
 class Span(NamedTuple):
     """What a run makes, and how long it waits for answers in the end.
@@ -85,7 +87,7 @@ class Fleet:
         finished, _, _, abandoned = waits
         try:
             for logger in self._loggers:
-                logger.start()
+                logger.start(spread_secs=len(self._loggers) * _SPREAD_SECS)
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             await self._linger({finished, abandoned})
         finally:

@@ -105,9 +105,9 @@ class DataLogger:
         """Uploads that fell due and were never sent."""
         return sum(not upload.transmissions for upload in self._backlog)
 
-    def start(self) -> None:
-        """Connect, and take up the schedule."""
-        self._connect_after(self._world.rng.uniform(0.0, min(1.0, self._wait_secs)))
+    def start(self, *, spread_secs: float) -> None:
+        """Take up the schedule, and connect at some moment within this time."""
+        self._connect_after(self._world.rng.uniform(0.0, spread_secs))
         self._advance()
 
     def stop(self) -> None:

@@ -103,8 +103,10 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Given], *, sim
     """Raise ConfigError where options contradict each other."""
     for low, high in _NOT_ABOVE:
         if values[low] > values[high]:
-            source = (given.get(low) or given[high]).source
-            raise ConfigError(f"{low} = {values[low]} ({source}): expected at most {high} = {values[high]}")
+            wrong, other, bound = (low, high, "most") if low in given else (high, low, "least")
+            raise ConfigError(
+                f"{wrong} = {values[wrong]} ({given[wrong].source}): expected at {bound} {other} = {values[other]}"
+            )
     clock = next((name for name in given if name.startswith("clock.")), None)
     if clock is not None and not simulated_clock:
         raise ConfigError(f"{clock} ({given[clock].source}) is refused without --simulated-clock")

@@ -28,7 +28,15 @@ def settings_for(directory):
 
 def make_record(number):
     """A record that can be told from all others."""
-    return Record(1_700_000_000_000_000 + number, 0, "127.0.0.1:40001", "", f"<{number:010d}>".encode().ljust(300, b"."))
+    return Record(
+        1_700_000_000_000_000 + number, 0, "127.0.0.1:40001", "", f"<{number:010d}>".encode().ljust(300, b".")
+    )
+
+
+async def until(condition):
+    """Let the event loop run until something is true."""
+    while not condition():  # noqa: ASYNC110 - callbacks of the journal, which are what is tested
+        await asyncio.sleep(0)
 
 
 async def hold(directory):
@@ -56,8 +64,7 @@ async def append(directory, start):
         journal.submit(make_record(number), lambda number=number: settle(number))
         if number % 20 == 0:
             await asyncio.sleep(0)
-        while journal.stats().queued_records > 400:
-            await asyncio.sleep(0)
+        await until(lambda: journal.stats().queued_records <= 400)
 
 
 def refuse_fsync():
@@ -89,8 +96,7 @@ async def fail_fsync(directory):
     durable = []
     journal = Journal.open(settings_for(directory), observer=JournalObserver(on_failure=lambda _: failed.set()))
     journal.submit(make_record(1), lambda: durable.append(1))
-    while not durable:
-        await asyncio.sleep(0)
+    await until(lambda: durable)
     refuse_fsync()
     journal.submit(make_record(2), lambda: durable.append(2))
     await failed.wait()

@@ -4,6 +4,7 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from hj212gw.journal import ACCEPTED, REJECT, Journal, JournalObserver, JournalSettings, Record
 from hj212gw.journal.segments import PAGE_BYTES, list_segments
@@ -69,17 +70,18 @@ async def opened(directory, seen=None, **changes):
 async def until(condition, *, secs=10.0):
     """Poll until something is true; fail when that takes too long."""
     async with asyncio.timeout(secs * TIME_SCALE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what another thread does sets no event of ours
             await asyncio.sleep(0.001)
 
 
 async def keep(journal, *records, low_priority=False):
     """Submit records together and wait until the last one is durable."""
-    durable = []
+    last = asyncio.get_running_loop().create_future()
     for record in records:
-        assert journal.submit(record, lambda: durable.append(1), low_priority=low_priority)
-    await until(lambda: len(durable) == len(records) or journal.failure)
-    assert not journal.failure
+        callback = partial(last.set_result, None) if record is records[-1] else lambda: None
+        assert journal.submit(record, callback, low_priority=low_priority)
+    async with asyncio.timeout(10.0 * TIME_SCALE):
+        await last
 
 
 async def keep_groups(journal, numbers, size=40):

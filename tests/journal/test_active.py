@@ -4,12 +4,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from tests.journal.support import BASE_US, MIB, make_record
+from tests.journal.test_segments import UUID_1
 
 from hj212gw.journal.active import ActiveSegment
 from hj212gw.journal.records import Row, decode_group, is_sound
 from hj212gw.journal.segments import About, SegmentInfo, create_segment, examine, log_path, open_to_read, segment_path
-from tests.journal.support import BASE_US, MIB, make_record
-from tests.journal.test_segments import UUID_1
 
 
 @pytest.fixture

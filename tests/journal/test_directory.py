@@ -110,7 +110,9 @@ def test_identity_comes_back_as_it_was_written(tmp_path):
     assert Identity.read(tmp_path) == identity
 
 
-@pytest.mark.parametrize("old, new", [(b'"reserved_seq": 7', b'"reserved_seq": 3'), (b"{", b""), (b"uuid", b"uuxd"), (b"0f5c", b"zzzz")])
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"reserved_seq": 7', b'"reserved_seq": 3'), (b"{", b""), (b"uuid", b"uuxd"), (b"0f5c", b"zzzz")]
+)
 def test_identity_is_refused_when_it_was_changed(tmp_path, old, new):
     """No changed byte passes, since a smaller bound would let numbers come twice."""
     Identity(UUID_1, 7).write(tmp_path)
@@ -162,7 +164,7 @@ def test_reserve_raises_what_is_not_want_of_space(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error, full, busy, damage",
+    ("error", "full", "busy", "damage"),
     [
         (OSError(errno.ENOSPC, ""), True, False, False),
         (OSError(errno.EDQUOT, ""), True, False, False),

@@ -5,22 +5,6 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-
-from hj212gw.errors import JournalCorrupt, JournalUnwritable
-from hj212gw.journal import REJECT, inspect, verify
-from hj212gw.journal.directory import Identity
-from hj212gw.journal.recovery import count_lost_commits
-from hj212gw.journal.repair import repair
-from hj212gw.journal.segments import (
-    PAGE_BYTES,
-    SEGMENT_GROUPS,
-    About,
-    list_damaged,
-    list_segments,
-    log_path,
-    open_to_write,
-    segment_path,
-)
 from tests.journal.support import (
     MIB,
     Seen,
@@ -36,6 +20,23 @@ from tests.journal.support import (
     read_all,
 )
 from tests.journal.test_segments import change
+
+from hj212gw.errors import JournalCorrupt, JournalUnwritable
+from hj212gw.journal import REJECT, inspect, verify
+from hj212gw.journal.directory import Identity
+from hj212gw.journal.recovery import _is_whole, count_lost_commits
+from hj212gw.journal.repair import repair
+from hj212gw.journal.segments import (
+    PAGE_BYTES,
+    SEGMENT_GROUPS,
+    About,
+    list_damaged,
+    list_segments,
+    log_path,
+    open_to_write,
+    segment_path,
+)
+
 
 async def make_closed(directory, count=40, **changes):
     """A journal with some groups of one record, closed in order."""
@@ -180,6 +181,13 @@ async def test_newest_segment_is_checked_whole_before_it_goes_on(tmp_path):
     groups = await reopen(tmp_path / "j", seen)
     assert numbers_in(groups) == [*range(60), 900]
     assert [damage.reason for damage in seen.damages] == ["segment"]
+
+
+def test_file_that_cannot_be_checked_is_not_whole(tmp_path):
+    """The check may fail as a whole."""
+    path = segment_path(tmp_path, 1)
+    path.write_bytes(b"no database" * 1000)
+    assert not _is_whole(path)
 
 
 async def test_check_of_the_newest_segment_may_find_nothing_left(tmp_path):
@@ -366,7 +374,10 @@ async def test_rejects_and_times_survive_a_start(tmp_path):
         after = journal.stats()
     assert before.segments > 1
     assert (before.pending_records, before.pending_bytes, before.pending_reject_bytes, before.oldest_pending_us) == (
-        after.pending_records, after.pending_bytes, after.pending_reject_bytes, after.oldest_pending_us
+        after.pending_records,
+        after.pending_bytes,
+        after.pending_reject_bytes,
+        after.oldest_pending_us,
     )
     assert after.pending_reject_bytes > 15 * 8000
 

@@ -4,6 +4,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from tests.journal.support import flip_record, leaf_pages, make_record, patch
+from tests.journal.test_segments import UUID_1, change
 
 from hj212gw.journal.records import Row, checksum, encode_group
 from hj212gw.journal.repair import damaged_path, repair, set_aside
@@ -19,8 +21,6 @@ from hj212gw.journal.segments import (
     read_about,
     segment_path,
 )
-from tests.journal.support import flip_record, leaf_pages, make_record, patch
-from tests.journal.test_segments import UUID_1, change
 
 ABOUT = About(UUID_1, 101, 90)
 COUNT = 60
@@ -106,7 +106,10 @@ def test_number_of_lost_groups_comes_from_the_sequence(path):
     assert_repaired(path, {160}, last_seq=None)
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM sqlite_sequence", "UPDATE sqlite_sequence SET seq = 'x'", "UPDATE sqlite_sequence SET seq = 7"])
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM sqlite_sequence", "UPDATE sqlite_sequence SET seq = 'x'", "UPDATE sqlite_sequence SET seq = 7"],
+)
 def test_number_of_lost_groups_is_unknown_without_a_sequence(path, statement):
     """An implausible sequence is no sequence; all groups are found nevertheless."""
     change(path, statement)
@@ -171,6 +174,18 @@ def test_unknown_error_is_not_taken_for_damage(path):
     with pytest.raises(sqlite3.OperationalError):
         repair(path, ABOUT, 160)
     assert path.is_dir()
+
+
+def test_locked_segment_is_not_taken_for_damage(path, monkeypatch):
+    """A tool that has the file for itself does not make its groups lost."""
+    monkeypatch.setattr("hj212gw.journal.segments.BUSY_SECS", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("UPDATE about SET format = format")
+        log_path(path).touch()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            repair(path, ABOUT, 160)
+    assert list_segments(path.parent) == [path]
 
 
 def test_damaged_file_takes_a_number_of_its_own(tmp_path):

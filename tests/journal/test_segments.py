@@ -107,7 +107,12 @@ def test_unfinished_files_are_removed(tmp_path):
 
 def test_listing_goes_by_number_then_by_repairs(tmp_path):
     """A repaired segment follows the one it replaces; damaged files are listed apart, without their indexes."""
-    paths = [segment_path(tmp_path, 1), segment_path(tmp_path, 1, 2), segment_path(tmp_path, 1, 10), segment_path(tmp_path, 2)]
+    paths = [
+        segment_path(tmp_path, 1),
+        segment_path(tmp_path, 1, 2),
+        segment_path(tmp_path, 1, 10),
+        segment_path(tmp_path, 2),
+    ]
     damaged = [tmp_path / "journal.json.damaged-1", tmp_path / "segment-00000000000000000001.db.damaged-1-wal"]
     for path in (*reversed(paths), *damaged, tmp_path / "x.damaged-1-shm", tmp_path / "other"):
         path.touch()
@@ -140,7 +145,10 @@ def test_writer_syncs_every_commit_and_checkpoints_itself(tmp_path):
     path = segment_path(tmp_path, 1)
     create_segment(path, About(UUID_1, 1, 0))
     with closing(open_to_write(path)) as connection:
-        answers = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "wal_autocheckpoint")]
+        answers = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "wal_autocheckpoint")
+        ]
     assert answers == ["wal", 2, 0]
 
 
@@ -187,5 +195,7 @@ def test_segment_of_another_version_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as newer:
         newer.setattr("hj212gw.journal.segments.FORMAT", FORMAT + 1)
         create_segment(path, About(UUID_1, 1, 0))
-    with pytest.raises(JournalUnwritable, match=f"has format {FORMAT + 1}: this version reads and writes format {FORMAT}"):
+    with pytest.raises(
+        JournalUnwritable, match=f"has format {FORMAT + 1}: this version reads and writes format {FORMAT}"
+    ):
         examine(path)

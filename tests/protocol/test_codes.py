@@ -293,9 +293,7 @@ def test_data_flags_of_an_edition(edition, letters):
 
 def test_data_flag_letters_are_those_of_the_tables():
     """The enumeration holds the letters of all editions and no more."""
-    assert {str(flag) for flag in DataFlag} == {
-        row.code for edition in EDITIONS for row in data_flags(edition)
-    }
+    assert {str(flag) for flag in DataFlag} == {row.code for edition in EDITIONS for row in data_flags(edition)}
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,7 @@ def test_factors_are_every_shipped_row():
     """Each row of the table is there, with its editions split."""
     header, *shipped = read_shipped()
     assert tuple(header) == Factor._fields
-    assert shipped == [
-        [";".join(cell) if isinstance(cell, tuple) else cell for cell in row] for row in factors()
-    ]
+    assert shipped == [[";".join(cell) if isinstance(cell, tuple) else cell for cell in row] for row in factors()]
 
 
 def test_factors_count_by_medium():

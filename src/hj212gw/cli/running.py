@@ -1,6 +1,7 @@
 """Build the gateway's components from settings, run them, and stop them in order."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from hj212gw.store.writer import Writer
 
 SECS_A_DAY = 86_400
 _IDLE_WAIT_SECS = 1.0
+_GC_YOUNG_OBJECTS = 50_000
 
 
 class Running(NamedTuple):
@@ -80,6 +82,7 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
     Raises:
         Hj212Error: a port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
     """
+    _calm_garbage_collector()
     clock = make_clock(settings)
     gateway = make_gateway(settings, dsn, clock)
     async with AsyncExitStack() as stack:
@@ -100,6 +103,16 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         yield Running(f"{host}:{port}", f"{http_host}:{http_port}", dsn)
     if gateway.failed.done():
         raise gateway.failed.result()
+
+
+def _calm_garbage_collector() -> None:
+    """Look for cycles rarely: the hot path makes none, and each look walks what waits for disk and database.
+
+    Gain in `bench/end_to_end.py`: see its README.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_YOUNG_OBJECTS, 50, 100)
 
 
 async def migrate_once(dsn: str, clock: Clock) -> None:

@@ -10,10 +10,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hj212gw.errors import JournalCorrupt
-from hj212gw.journal.directory import is_damage, sync_directory
+from hj212gw.journal.directory import is_damage, sqlite_code, sync_directory
 from hj212gw.journal.records import Row, checksum, decode_group, is_sound, rejected_bytes
 from hj212gw.journal.segments import (
     SEGMENT_GROUPS,
@@ -32,7 +32,6 @@ from hj212gw.journal.settings import Damage
 
 _NEXT: Final = "SELECT * FROM groups WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
 _ONE: Final = "SELECT * FROM groups WHERE seq = ?"
-_UNREADABLE: Final = object()
 _BAD_SECTOR: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -115,31 +114,34 @@ def _recounted(rows: Iterator[Row], saved: _Saved) -> Iterator[Row]:
         yield counted._replace(crc=checksum(counted))
 
 
-def _is_unreadable(error: sqlite3.Error) -> bool:
-    """Tell whether a part of the file is lost; other errors (no descriptors, no memory) may pass."""
-    return is_damage(error) or error.sqlite_errorcode in _BAD_SECTOR
+def _ask(connection: sqlite3.Connection, query: str, numbers: tuple[int, ...] = ()) -> Any:
+    """Return the first row of an answer, None when there is none.
+
+    Raises:
+        JournalCorrupt: what it stands on is lost; errors that may pass (no descriptors, no memory) stay as they are.
+    """
+    try:
+        return connection.execute(query, numbers).fetchone()
+    except sqlite3.DatabaseError as error:
+        if is_damage(error) or sqlite_code(error) in _BAD_SECTOR:
+            raise JournalCorrupt(str(error)) from error
+        raise
 
 
 def _has_groups(connection: sqlite3.Connection) -> bool:
     """Tell whether the table can be asked at all; with this setting SQLite also reads a file cut short."""
-    try:
-        connection.execute("PRAGMA writable_schema = ON")
-        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'groups'").fetchone() is not None
-    except sqlite3.DatabaseError as error:
-        if _is_unreadable(error):
-            return False
-        raise
+    with suppress(JournalCorrupt):
+        _ask(connection, "PRAGMA writable_schema = ON")
+        return _ask(connection, "SELECT 1 FROM sqlite_master WHERE name = 'groups'") is not None
+    return False
 
 
 def _read_sequence(connection: sqlite3.Connection, first_seq: int) -> int | None:
-    try:
-        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'groups'").fetchone()
-    except sqlite3.DatabaseError as error:
-        if _is_unreadable(error):
-            return None
-        raise
-    is_plausible = row is not None and isinstance(row[0], int) and 0 <= row[0] - first_seq + 1 <= SEGMENT_GROUPS
-    return row[0] if is_plausible else None
+    seq = None
+    with suppress(JournalCorrupt):
+        (seq,) = _ask(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'groups'") or (None,)
+    is_plausible = isinstance(seq, int) and 0 <= seq - first_seq + 1 <= SEGMENT_GROUPS
+    return seq if is_plausible else None
 
 
 def _sound_rows(connection: sqlite3.Connection, first_seq: int, last_seq: int | None) -> Iterator[Row]:
@@ -147,24 +149,18 @@ def _sound_rows(connection: sqlite3.Connection, first_seq: int, last_seq: int | 
     last = first_seq + SEGMENT_GROUPS - 1 if last_seq is None else last_seq
     seq = first_seq - 1
     while seq < last:
-        found = _read(connection, _NEXT, (seq, last))
-        if found is None:
-            return
-        if found is _UNREADABLE:
+        try:
+            found = _ask(connection, _NEXT, (seq, last))
+            if found is None:
+                return
+        except JournalCorrupt:
             # The search for what follows begins at the group before, which may stand on another page.
-            found = _read(connection, _ONE, (seq + 1,))
+            found = None
+            with suppress(JournalCorrupt):
+                found = _ask(connection, _ONE, (seq + 1,))
         seq += 1
-        if isinstance(found, Row):
-            seq = max(seq, found.seq)
-            if is_sound(found):
-                yield found
-
-
-def _read(connection: sqlite3.Connection, query: str, numbers: tuple[int, ...]) -> object:
-    try:
-        found = connection.execute(query, numbers).fetchone()
-    except sqlite3.DatabaseError as error:
-        if _is_unreadable(error):
-            return _UNREADABLE
-        raise
-    return Row._make(found) if found else None
+        if found:
+            row = Row._make(found)
+            seq = max(seq, row.seq)
+            if is_sound(row):
+                yield row

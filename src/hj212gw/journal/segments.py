@@ -134,7 +134,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_to_read(path: Path, *, busy_secs: float = BUSY_SECS) -> sqlite3.Connection:
+def open_to_read(path: Path, *, busy_secs: float | None = None) -> sqlite3.Connection:
     """Open a segment for reading.
 
     One without a write-ahead log is never written again, so it is read without locks and leaves no files behind.
@@ -144,7 +144,7 @@ def open_to_read(path: Path, *, busy_secs: float = BUSY_SECS) -> sqlite3.Connect
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{how}",
         uri=True,
-        timeout=busy_secs,
+        timeout=BUSY_SECS if busy_secs is None else busy_secs,
         isolation_level=None,
         check_same_thread=False,
     )

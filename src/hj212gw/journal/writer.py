@@ -182,8 +182,9 @@ class Writer:
             self._retry_secs = _FIRST_RETRY_SECS
             self._post(self._events.disk_has_room)
         self.wake_at = 1
-        if not (self.queue or self._chores or self._removals or self._is_stopping):
-            self._wake.wait(self._next_retry_secs() if self._is_full else None)
+        is_idle = not (self.queue or self._chores or self._removals or self._is_stopping)
+        longest_secs = self._next_retry_secs() if self._is_full else None
+        self._wake.wait(longest_secs if is_idle else 0.0)
         self._wake.clear()
         self.wake_at = _NEVER
 

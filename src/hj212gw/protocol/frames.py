@@ -74,6 +74,7 @@ class Discard(NamedTuple):
 class _Failure(NamedTuple):
     reason: str
     detail: str
+    span: int  # most bytes it takes with it
 
 
 def check_crc(segment: bytes, crc: bytes) -> bool:
@@ -104,7 +105,8 @@ class FrameBuffer:
         check: decides whether a segment and its four CRC characters belong together; pure.
         max_segment: longest accepted data segment in bytes; a header that declares more is not waited for.
 
-    Between calls the buffer holds less than one frame of that length and the eight bytes that tell a header.
+    Between calls the buffer holds less than one frame of that length (of the length declared while a longer
+    one is passed over) and the eight bytes that tell a header.
     """
 
     def __init__(self, *, check: Check = check_crc, max_segment: int = MAX_SEGMENT) -> None:
@@ -254,16 +256,18 @@ class FrameBuffer:
         return self._discard("crc", explain_crc(segment, crc, where), inner.start() if inner else end)
 
     def _fail(self, reason: str, detail: str, *, final: bool) -> Discard | None:
-        self._failure = _Failure(reason, detail)
+        declared = int(self._buffer[self._pos + _MARK : self._pos + _HEAD])
+        span = max(declared, self._max_segment) + _HEAD + _CRC + 2
+        self._failure = _Failure(reason, detail, span)
         self._scanned = self._pos + _MARK
         return self._skip_failed(final=final)
 
     def _skip_failed(self, *, final: bool) -> Discard | None:
-        """Discard a failed frame up to its natural end or the next header, within one frame's length."""
+        """Discard a failed frame up to its natural end or the next header, within its span."""
         buffer, pos = self._buffer, self._pos
         failure = self._failure
         assert failure is not None
-        limit = pos + self._max_segment + _CRC
+        limit = pos + failure.span
         header = _HEADER.search(buffer, self._scanned, limit + _EVIDENCE)
         natural = _NATURAL_END.search(buffer, self._scanned, header.start() + _MARK if header else limit)
         stops = [match for match in (header and header.start(), natural and natural.end()) if match]

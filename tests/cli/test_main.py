@@ -1,0 +1,92 @@
+"""The program itself: exit codes, errors as a sentence and a next step, and a quick start."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hj212gw import __version__, cli, errors
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def _run(*arguments):
+        monkeypatch.setattr("sys.argv", ["hj212gw", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return (caught.value.code, *capsys.readouterr())
+
+    return _run
+
+
+def test_version_is_data(run):
+    """It goes to stdout, exit 0."""
+    assert run("--version") == (0, f"hj212gw {__version__}\n", "")
+
+
+def test_help_begins_with_an_example_and_names_every_command(run):
+    """Help needs no settings."""
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "Example: hj212gw up" in out
+    for command in cli._COMMANDS:
+        assert f" {command} " in out
+
+
+@pytest.mark.parametrize("command", cli._COMMANDS)
+def test_command_explains_itself(run, command):
+    """Each module of the list registers a command of its name."""
+    assert run(command, "--help")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["config", "nonsense"], ["config", "check", "--nonsense"]])
+def test_wrong_usage_exits_2(run, arguments):
+    """The words go to stderr."""
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "nonsense" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "step"),
+    [
+        (errors.ConfigError("gateway.port is wrong"), 3, "config show"),
+        (errors.StoreUnavailable("no connection"), 4, "doctor"),
+        (errors.SchemaMismatch("run hj212gw db migrate"), 4, "db migrate"),
+        (errors.JournalCorrupt("segment 7"), 1, "journal verify"),
+        (errors.PositionMoved("moved"), 1, "Stop the other gateway"),
+        (errors.JournalUnwritable("fsync failed"), 1, ""),
+        (OSError(28, "No space left on device", "/data"), 1, "/data"),
+    ],
+)
+def test_error_is_a_sentence_with_the_next_step(run, monkeypatch, error, code, step):
+    """No traceback for what can go wrong, and an exit code by its kind."""
+
+    def refuse(_arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "build_app", refuse)
+    exit_code, out, err = run("config", "check")
+    assert (exit_code, out) == (code, "")
+    assert err.startswith(f"error: {error}\n")
+    assert step in err
+
+
+def test_only_the_module_of_the_command_is_imported():
+    """A quick command does not pay for asyncpg, pydantic and the rest."""
+    script = (
+        "import sys; from hj212gw.cli import build_app; import hj212gw.cli as cli; cli._COMMANDS = ('quick',);"
+        "sys.modules['hj212gw.cli.quick'] = type('Quick', (), {'register': staticmethod(lambda app: None)});"
+        "build_app(['quick', '-']);"
+        "print(*sorted({'asyncpg', 'pydantic', 'structlog', 'prometheus_client', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_module_runs_as_a_program():
+    """`python -m hj212gw` is the same command."""
+    done = subprocess.run([sys.executable, "-m", "hj212gw", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hj212gw {__version__}\n"
