@@ -19,13 +19,14 @@ from rich.text import Text
 from hj212gw.clock import Clock, to_us
 from hj212gw.errors import Hj212Error
 from hj212gw.protocol import Edition
+from hj212gw.protocol.times import WIRE_ZONE
 from hj212sim.fleet import Fleet, Span, is_complete
 from hj212sim.logger import Habits
 from hj212sim.presets import FACTOR_SETS, make_yuxi
 from hj212sim.readings import MODELS
 from hj212sim.registry_files import write_registry
 from hj212sim.report import open_witnesses
-from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, US, Rhythm, Schedule
+from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, Rhythm, Schedule
 from hj212sim.uploads import Profile, UploadWriter
 
 _FAILED = 1
@@ -306,9 +307,11 @@ async def _watch(fleet: Fleet, clock: Clock) -> None:
             state = "stopping" if fleet.is_stopping else "running"
             live.update(
                 Text(
-                    f"{clock.now().astimezone():%Y-%m-%d %H:%M:%S} {state}: {tally.connected}/{len(fleet)} connected, "
-                    f"sent {sent}, acked {acked}, resent {tally.resent}, errors {tally.errors}, "
-                    f"lag {tally.lag_max_us // US} s"
+                    f"{clock.now().astimezone(WIRE_ZONE):%m-%d %H:%M:%S} {state}, "
+                    f"{tally.connected}/{len(fleet)} connected, "
+                    f"sent {sent} acked {acked} resent {tally.resent} errors {tally.errors}",
+                    no_wrap=True,
+                    overflow="ellipsis",
                 ),
                 refresh=True,
             )

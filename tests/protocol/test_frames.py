@@ -1,11 +1,11 @@
 """Tests of cutting a stream into frames."""
 
 import pytest
+from tests.strategies import make_segment
 
 from hj212gw.errors import FrameError
 from hj212gw.protocol import Discard, Frame, FrameBuffer, check_crc, crc_text, encode_frame
 from hj212gw.protocol.frames import MAX_DECLARED, NOISE_SPAN, explain_crc
-from tests.strategies import make_segment
 
 SEGMENT = make_segment(1)
 FRAME = encode_frame(SEGMENT)
@@ -30,7 +30,8 @@ def lie(declared: int, segment: bytes = SEGMENT, crc: bytes | None = None, trail
 
 def test_a_frame_is_header_length_segment_crc_and_trailer() -> None:
     """Table 2 of 6.3.1, to the byte."""
-    assert FRAME == b"##%04d" % len(SEGMENT) + SEGMENT + crc_text(SEGMENT) + b"\r\n"
+    written = b"".join((b"##", b"%04d" % len(SEGMENT), SEGMENT, crc_text(SEGMENT), b"\r\n"))
+    assert written == FRAME
     assert run(FRAME) == [Frame(SEGMENT, FRAME, 0)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.strategies import make_segment
 
 from hj212gw.protocol import (
     Discard,
@@ -27,7 +28,6 @@ from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.crc import modbus_crc16
 from hj212gw.protocol.oddities import find_oddities
 from hj212gw.protocol.times import WIRE_ZONE
-from tests.strategies import make_segment
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOOD = encode_frame(make_segment(999))

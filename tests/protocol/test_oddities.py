@@ -1,10 +1,10 @@
 """Tests of what only the code tables know to be odd."""
 
 import pytest
+from tests.strategies import MN
 
 from hj212gw.protocol import parse_packet, parse_readings
 from hj212gw.protocol.oddities import find_oddities
-from tests.strategies import MN
 
 
 def oddities(header: str, cp: str, *, is_upload: bool = True) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Tests of the data segment's header."""
 
 import pytest
+from tests.strategies import MN
 
 from hj212gw.errors import PacketError
 from hj212gw.protocol import Edition, Packet, encode_packet, parse_packet
-from tests.strategies import MN
 
 USUAL = f"QN=20160801085857223;ST=32;CN=2011;PW=123456;MN={MN};Flag=5;CP=&&DataTime=20160801085857&&"
 

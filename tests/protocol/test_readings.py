@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.strategies import NOT_NUMBERS, PLAIN_NUMBERS
 
 from hj212gw.errors import DataAreaError
 from hj212gw.protocol import Reading, encode_readings, parse_data_area, parse_readings
 from hj212gw.protocol.readings import OTHER_SUFFIXES, VALUE_SUFFIXES, read_rows
-from tests.strategies import NOT_NUMBERS, PLAIN_NUMBERS
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 TIME = "DataTime=20260301080000;"

@@ -1,0 +1,238 @@
+"""`hj212gw decode`: say what bytes mean, and what is wrong with those that are no packet."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import typer
+
+from hj212gw.cli.output import print_data, print_table
+from hj212gw.errors import PacketError
+from hj212gw.protocol import (
+    DataArea,
+    Discard,
+    Frame,
+    FrameBuffer,
+    Packet,
+    Reading,
+    Readings,
+    find_answer,
+    parse_data_area,
+    parse_packet,
+    parse_readings,
+)
+from hj212gw.protocol.codes import GRAIN_BY_CN, find_commands, name_of, system_codes
+from hj212gw.protocol.factors import FactorMatch, match_factor
+from hj212gw.protocol.frames import MAX_DECLARED, MAX_SEGMENT
+from hj212gw.protocol.oddities import find_oddities
+from hj212gw.protocol.times import WIRE_ZONE, parse_qn
+
+MASK = "******"
+MAX_SHOWN = 2048  # bytes of a rejected span
+
+_READ_BYTES = 65536
+_HEADER_BYTES = 6  # ## and length, in front of the data segment
+_SECRETS = frozenset({"pw", "newpw", "newsk"})
+_SECRET_TEXT = re.compile(rb"((?:PW|NewSK)=)[^;,&]+", re.IGNORECASE)
+_BLANK = b"\xef\xbb\xbf\t\r\n "  # what editors leave round frames, a byte order mark included
+_ESCAPED = re.compile(rb"[^ -\[\]-~]")
+_CELLS = ("rtd", "min", "avg", "max", "cou", "zs_rtd", "zs_min", "zs_avg", "zs_max", "data_flag")
+
+
+class Decoded(NamedTuple):
+    """A frame's packet with everything that is read from it.
+
+    Attributes:
+        frame: where it stood and what it was.
+        packet: its header.
+        area: its data area.
+        readings: its rows, None where its CN carries none.
+        warnings: slugs of what was odd yet accepted, of all stages.
+    """
+
+    frame: Frame
+    packet: Packet
+    area: DataArea
+    readings: Readings | None
+    warnings: tuple[str, ...]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("decode")(decode)
+
+
+def decode(
+    file: typer.FileBinaryRead = typer.Argument("-", help="File with frames as they came; - is stdin."),
+    as_json: bool = typer.Option(False, "--json", help="Print a JSON object per frame or discarded span, a line each."),
+    max_segment: int = typer.Option(
+        MAX_SEGMENT, "--max-segment", min=1, max=MAX_DECLARED, help="Longest accepted data segment in bytes."
+    ),
+) -> None:
+    """Explain frames: fields, readings, warnings; on a bad one the reason, the byte and the right CRC.
+
+    Exit 1 when anything but blank lines was rejected.
+
+    Example: hj212gw decode capture.bin --json
+    """
+    rejected_count = 0
+    for outcome in _decode_all(file, max_segment):
+        rejected_count += isinstance(outcome, Discard)
+        if as_json:
+            print_data(json.dumps(describe(outcome), ensure_ascii=False))
+        else:
+            _explain(outcome)
+    if rejected_count:
+        raise typer.Exit(1)
+
+
+def _decode_all(file: BinaryIO, max_segment: int) -> Iterator[Decoded | Discard]:
+    """Decode a file span by span, blank ones left out, holding no more than a frame of it."""
+    buffer = FrameBuffer(max_segment=max_segment)
+    for chunk in iter(lambda: file.read(_READ_BYTES), b""):
+        yield from filter(None, map(_decode_event, buffer.feed(chunk)))
+    yield from filter(None, map(_decode_event, buffer.close()))
+
+
+def _decode_event(event: Frame | Discard) -> Decoded | Discard | None:
+    if isinstance(event, Discard):
+        return event if event.raw.strip(_BLANK) else None
+    try:
+        packet = parse_packet(event.segment)
+    except PacketError as error:
+        where = event.offset + _HEADER_BYTES + error.offset
+        return Discard(error.reason, f"{error}; at byte {where}", event.raw, event.offset)
+    area = parse_data_area(packet.cp)
+    readings = parse_readings(packet.cp) if packet.cn in GRAIN_BY_CN else None
+    warnings = (
+        *event.warnings,
+        *packet.warnings,
+        *(readings.warnings if readings else area.warnings),
+        *find_oddities(packet, readings),
+    )
+    return Decoded(event, packet, area, readings, tuple(dict.fromkeys(warnings)))
+
+
+def describe(outcome: Decoded | Discard) -> dict[str, Any]:
+    """Return what `--json` prints of a frame or a discarded span; passwords and keys are covered."""
+    if isinstance(outcome, Discard):
+        return {
+            "ok": False,
+            "offset": outcome.offset,
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+            "raw": _show(outcome.raw),
+        }
+    packet, readings = outcome.packet, outcome.readings
+    return {
+        "ok": True,
+        "offset": outcome.frame.offset,
+        "edition": packet.edition,
+        "encrypted": False,
+        "qn": packet.qn,
+        "st": packet.st,
+        "cn": packet.cn,
+        "pw": MASK if packet.pw else None,
+        "mn": packet.mn,
+        "flag": packet.flag,
+        "pnum": packet.pnum,
+        "pno": packet.pno,
+        "rf": packet.rf,
+        "extra": [_cover(*field) for field in packet.extra],
+        "cp": [[_cover(*field) for field in group] for group in outcome.area.groups],
+        "readings": [_describe_row(row, packet.st) for row in readings.rows] if readings else [],
+        "warnings": outcome.warnings,
+    }
+
+
+def _describe_row(row: Reading, st: str) -> dict[str, Any]:
+    return {
+        "factor": _catalogue_code(row.factor, match_factor(row.factor, st=st)),
+        "code_sent": row.factor,
+        "data_time": row.data_time and row.data_time.astimezone(WIRE_ZONE).isoformat(),
+        **{name: getattr(row, name) for name in _CELLS},
+        "extra": row.extra or {},
+    }
+
+
+def _catalogue_code(code: str, match: FactorMatch | None) -> str:
+    """Return the catalogue's code; the code as sent where there is none, or one that stands for many (e101xx)."""
+    if match is None or match.factor.code.endswith("xx"):
+        return code
+    return match.factor.code
+
+
+def _cover(name: str, value: str) -> list[str]:
+    return [name, MASK if value and name.casefold() in _SECRETS else value]
+
+
+def _show(raw: bytes) -> str:
+    """Return bytes as bounded printable text, other bytes and backslashes as ``\\xNN``, passwords covered."""
+    covered = _SECRET_TEXT.sub(rb"\1" + MASK.encode(), raw)
+    text = _ESCAPED.sub(lambda match: b"\\x%02x" % match.group()[0], covered[:MAX_SHOWN]).decode("ascii")
+    return text if len(covered) <= MAX_SHOWN else f"{text}... ({len(raw)} bytes)"
+
+
+def _explain(outcome: Decoded | Discard) -> None:
+    """Print a frame or a discarded span for people."""
+    if isinstance(outcome, Discard):
+        print_data(f"rejected at byte {outcome.offset}: {outcome.reason}")
+        print_data(f"  {outcome.detail}")
+        print_data(f"  {_show(outcome.raw)}\n")
+        return
+    packet = outcome.packet
+    print_data(f"frame at byte {outcome.frame.offset}: HJ 212-{packet.edition}, {_name_command(packet)}")
+    for name, text in _header_lines(packet):
+        print_data(f"  {name:<9}{text}")
+    shown = {"DataTime"}
+    if outcome.readings and outcome.readings.rows:
+        print_data(f"  {'DataTime':<9}{outcome.readings.data_time_text}")
+        _print_rows(outcome.readings.rows, packet.st)
+        shown |= {name for group in outcome.area.groups for name, _ in group if "-" in name}
+    for group in outcome.area.groups:
+        fields = [" = ".join(_cover(*field)) for field in group if field[0] not in shown or not outcome.readings]
+        if fields:
+            print_data(f"  {', '.join(fields)}")
+    if outcome.warnings:
+        print_data(f"  warnings: {', '.join(outcome.warnings)}")
+    print_data("")
+
+
+def _header_lines(packet: Packet) -> Iterator[tuple[str, str]]:
+    """Yield the header's fields with what they mean."""
+    moment = parse_qn(packet.qn)
+    if packet.qn:
+        yield "QN", f"{packet.qn}  {moment.astimezone(WIRE_ZONE):%Y-%m-%d %H:%M:%S}" if moment else packet.qn
+    system = next((row for row in system_codes() if row.st == packet.st), None)
+    yield "ST", f"{packet.st}  {system.name_zh} ({system.name_en})" if system else packet.st
+    yield "CN", packet.cn
+    yield "PW", MASK if packet.pw else "none"
+    yield "MN", packet.mn or "none"
+    if packet.flag is not None:
+        asks = "asks for an answer" if packet.wants_answer else "asks for no answer"
+        yield "Flag", f"{packet.flag}  {asks}{', in parts' if packet.has_parts else ''}"
+    if packet.pnum is not None or packet.pno is not None:
+        yield "part", f"{packet.pno} of {packet.pnum}"
+    if packet.rf:
+        yield "RF", "1  sent again"
+    yield from (tuple(_cover(*field)) for field in packet.extra)  # type: ignore[misc]
+    yield "answer", find_answer(packet) or "none is owed"
+
+
+def _name_command(packet: Packet) -> str:
+    english = name_of(packet.cn, packet.edition)
+    chinese = next((row.name_zh for row in find_commands(packet.cn) if row.name_en == english), "")
+    return f"{packet.cn} {chinese} ({english})" if english else f"{packet.cn}, a command of no edition"
+
+
+def _print_rows(rows: list[Reading], st: str) -> None:
+    """Print readings as a table, without the columns that none of them has."""
+    used = [name for name in _CELLS if any(getattr(row, name) is not None for row in rows)]
+    table = []
+    for row in rows:
+        match = match_factor(row.factor, st=st)
+        names = [match.factor.name_zh, match.unit] if match else ["", ""]
+        extra = ", ".join(f"{suffix}={text}" for suffix, text in (row.extra or {}).items())
+        table.append([row.factor, *names, *(getattr(row, name) for name in used), extra])
+    print_table(["factor", "name", "unit", *used, "other"], table)
