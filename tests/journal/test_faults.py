@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from tests.journal.support import (
     keep,
     make_record,
     numbers_in,
+    only_segment,
     opened,
     quiet,
     read_all,
@@ -30,6 +32,8 @@ from tests.journal.support import (
 
 from hj212gw.errors import JournalFull, JournalUnwritable
 from hj212gw.journal import REJECT, Journal, inspect, verify
+from hj212gw.journal.reader import Reader
+from hj212gw.journal.segments import examine, index_path, log_path
 
 CHILD = Path(__file__).with_name("child.py")
 OLD = Path(__file__).with_name("data") / "v1"
@@ -151,6 +155,24 @@ async def test_disk_full_and_free_again(small_disk):
     assert seen.failures == []
     assert len(seen.fulls) >= 1
     assert verify(small_disk / "j") == []
+
+
+@pytest.mark.faults
+async def test_segment_without_index_is_read_on_a_full_disk(small_disk):
+    """SQLite has no room for an index: a sealed segment needs none, one that may be written is read later."""
+    async with opened(small_disk / "j") as journal:
+        await keep(journal, make_record(1))
+    path = only_segment(small_disk / "j")
+    info = examine(path)[1]
+    log_path(path).touch()
+    index_path(path).touch()
+    with (small_disk / "ballast").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, os.statvfs(small_disk).f_bavail * 4096)
+    for active, count in ((path, 0), (small_disk, 1)):
+        groups = []
+        with closing(Reader(active)) as reader:
+            reader.read(info, 0, 100, groups)
+        assert len(groups) == count
 
 
 @pytest.mark.faults

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.journal.support import BASE_US, flip_record, keep, keep_groups, make_record, numbers_in, only_segment, opened
@@ -9,7 +10,7 @@ from tests.journal.test_segments import change
 
 from hj212gw.errors import JournalCorrupt, JournalUnwritable
 from hj212gw.journal.reader import Behind, Reader
-from hj212gw.journal.segments import examine
+from hj212gw.journal.segments import examine, index_path, log_path
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def info(tmp_path):
 @pytest.fixture
 def reader():
     """A reader, closed at the end."""
-    with closing(Reader()) as one:
+    with closing(Reader(Path("none"))) as one:
         yield one
 
 
@@ -89,12 +90,20 @@ def test_file_that_cannot_be_opened_is_none(reader, info):
         reader.read_behind(info, 1)
 
 
+async def test_sealed_segment_needs_no_index(reader, info):
+    """What a reader that came too late left beside a sealed segment does not matter."""
+    log_path(info.path).touch()
+    index_path(info.path).write_bytes(b"?")
+    assert len(read(reader, info, 0, 100)) == 20
+    assert index_path(info.path).read_bytes() == b"?"
+
+
 async def test_locked_segment_is_read_later(reader, info):
     """While another process has the segment for itself there is nothing to read, and no error."""
     with closing(sqlite3.connect(info.path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("UPDATE about SET format = format")
-        info.path.with_name(info.path.name + "-wal").touch()
+        assert log_path(info.path).stat().st_size > 0
         assert read(reader, info, 0, 100) == []
         assert reader.read_behind(info, 10) == Behind(0, 0, 0, info.oldest_us)
     assert len(read(reader, info, 0, 100)) == 20

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from io import BufferedReader
+from typing import Any, NamedTuple
 
 import typer
 
@@ -87,10 +88,10 @@ def decode(
         raise typer.Exit(1)
 
 
-def _decode_all(file: BinaryIO, max_segment: int) -> Iterator[Decoded | Discard]:
+def _decode_all(file: BufferedReader, max_segment: int) -> Iterator[Decoded | Discard]:
     """Decode a file span by span, blank ones left out, holding no more than a frame of it."""
     buffer = FrameBuffer(max_segment=max_segment)
-    for chunk in iter(lambda: file.read(_READ_BYTES), b""):
+    for chunk in iter(lambda: file.read1(_READ_BYTES), b""):
         yield from filter(None, map(_decode_event, buffer.feed(chunk)))
     yield from filter(None, map(_decode_event, buffer.close()))
 
@@ -163,12 +164,17 @@ def _catalogue_code(code: str, match: FactorMatch | None) -> str:
     return match.factor.code
 
 
-def _cover(name: str, value: str) -> list[str]:
-    return [name, MASK if value and name.casefold() in _SECRETS else value]
+def _cover(name: str, value: str) -> tuple[str, str]:
+    return name, MASK if value and name.casefold() in _SECRETS else value
+
+
+def _plain(text: str) -> str:
+    r"""Return text that does nothing to a terminal, other characters as ``\xNN``."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def _show(raw: bytes) -> str:
-    """Return bytes as bounded printable text, other bytes and backslashes as ``\\xNN``, passwords covered."""
+    r"""Return bytes as bounded printable text, other bytes and backslashes as ``\xNN``, passwords covered."""
     covered = _SECRET_TEXT.sub(rb"\1" + MASK.encode(), raw)
     text = _ESCAPED.sub(lambda match: b"\\x%02x" % match.group()[0], covered[:MAX_SHOWN]).decode("ascii")
     return text if len(covered) <= MAX_SHOWN else f"{text}... ({len(raw)} bytes)"
@@ -184,16 +190,16 @@ def _explain(outcome: Decoded | Discard) -> None:
     packet = outcome.packet
     print_data(f"frame at byte {outcome.frame.offset}: HJ 212-{packet.edition}, {_name_command(packet)}")
     for name, text in _header_lines(packet):
-        print_data(f"  {name:<9}{text}")
+        print_data(f"  {name:<9}{_plain(text)}")
     shown = {"DataTime"}
     if outcome.readings and outcome.readings.rows:
-        print_data(f"  {'DataTime':<9}{outcome.readings.data_time_text}")
+        print_data(f"  {'DataTime':<9}{_plain(outcome.readings.data_time_text)}")
         _print_rows(outcome.readings.rows, packet.st)
         shown |= {name for group in outcome.area.groups for name, _ in group if "-" in name}
     for group in outcome.area.groups:
         fields = [" = ".join(_cover(*field)) for field in group if field[0] not in shown or not outcome.readings]
         if fields:
-            print_data(f"  {', '.join(fields)}")
+            print_data(f"  {_plain(', '.join(fields))}")
     if outcome.warnings:
         print_data(f"  warnings: {', '.join(outcome.warnings)}")
     print_data("")
@@ -216,7 +222,7 @@ def _header_lines(packet: Packet) -> Iterator[tuple[str, str]]:
         yield "part", f"{packet.pno} of {packet.pnum}"
     if packet.rf:
         yield "RF", "1  sent again"
-    yield from (tuple(_cover(*field)) for field in packet.extra)  # type: ignore[misc]
+    yield from (_cover(*field) for field in packet.extra)
     yield "answer", find_answer(packet) or "none is owed"
 
 
@@ -234,5 +240,6 @@ def _print_rows(rows: list[Reading], st: str) -> None:
         match = match_factor(row.factor, st=st)
         names = [match.factor.name_zh, match.unit] if match else ["", ""]
         extra = ", ".join(f"{suffix}={text}" for suffix, text in (row.extra or {}).items())
-        table.append([row.factor, *names, *(getattr(row, name) for name in used), extra])
+        cells = [getattr(row, name) for name in used]
+        table.append([_plain(row.factor), *names, *cells, _plain(extra)])
     print_table(["factor", "name", "unit", *used, "other"], table)

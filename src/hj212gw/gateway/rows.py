@@ -5,10 +5,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings
+from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
-from hj212gw.store.copyrows import encode_copy_rows
+from hj212gw.store.copyrows import encode_copy_rows, encode_copy_values
 from hj212gw.store.rows import (
     READING_TABLES,
     STORED,
@@ -102,19 +102,23 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
 def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Make the fields of PacketRows that hold readings, and the warnings they give."""
     packet = arrival.packet
-    readings = parse_readings(packet.cp)
-    if not readings.rows:
-        return {}, ()
     head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
-    moment = readings.rows[0].data_time
-    fields: dict[str, Any] = {"head": head, "cp": packet.cp, "reading_count": len(readings.rows)}
+    values = pick_values(packet.cp)
+    if values is not None:
+        warnings: tuple[str, ...] = ()
+        moment, count = values.data_time, len(values.layout.rows)
+    else:
+        readings = parse_readings(packet.cp)
+        warnings, count = readings.warnings, len(readings.rows)
+        moment = readings.rows[0].data_time if count else None
+    fields = {"head": head, "cp": packet.cp, "reading_count": count}
     if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
-        return fields, (*readings.warnings, "data_time_odd") if moment else readings.warnings
+        return fields, (*warnings, "data_time_odd") if moment else warnings
     fields["table"] = table
     fields["data_time"] = moment
     fields["dirty"] = DirtyRow(logger_id, packet.cn, _local_day(moment))
-    fields["encoded"] = encode_copy_rows(head, readings.rows)
-    return fields, readings.warnings
+    fields["encoded"] = encode_copy_values(head, values) if values else encode_copy_rows(head, readings.rows)
+    return fields, warnings
 
 
 def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:

@@ -52,7 +52,7 @@ class Journal:
         self._lock = lock
         self._uuid = storage.uuid
         self._ledger = Ledger([*found.sealed, storage.active.info], storage.drained_at_us)
-        self._reader = Reader()
+        self._reader = Reader(storage.active.info.path)
         self._writer = Writer(storage, settings, self._events())
         self._queue = self._writer.queue
         self._loop = asyncio.get_running_loop()
@@ -235,7 +235,7 @@ class Journal:
     def _events(self) -> WriterEvents:
         return WriterEvents(
             committed=self._on_committed,
-            rotated=self._ledger.rotated,
+            rotated=self._on_rotated,
             repaired=self._on_repaired,
             disk_full=self._on_disk_full,
             disk_has_room=self._on_disk_has_room,
@@ -349,6 +349,10 @@ class Journal:
         finally:
             if callbacks:
                 self._loop.call_soon(self._run_callbacks, callbacks)
+
+    def _on_rotated(self, sealed: SegmentInfo, active: SegmentInfo) -> None:
+        self._ledger.rotated(sealed, active)
+        self._reader.active = active.path
 
     def _on_repaired(self, left: SegmentInfo, info: SegmentInfo | None, damage: Damage) -> None:
         self._reader.leave(left.path)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hj212gw.errors import JournalCorrupt, JournalUnwritable
-from hj212gw.journal.directory import is_busy, is_damage
+from hj212gw.journal.directory import is_busy, is_damage, is_out_of_space
 from hj212gw.journal.records import Group, Row, decode_group, is_sound
 from hj212gw.journal.segments import AFTER, SegmentInfo, open_to_read, segment_path
 
@@ -24,9 +24,13 @@ class Behind(NamedTuple):
 
 
 class Reader:
-    """Reads segments; keeps the last one open."""
+    """Reads segments; keeps the last one open.
 
-    def __init__(self) -> None:
+    `active` is the segment that is still appended to.
+    """
+
+    def __init__(self, active: Path) -> None:
+        self.active = active
         self._path: Path | None = None
         self._connection: sqlite3.Connection | None = None
 
@@ -91,14 +95,14 @@ class Reader:
     def _open(self, path: Path) -> sqlite3.Connection:
         if self._connection is None or self._path != path:
             self.close()
-            self._connection = open_to_read(path, busy_secs=_BUSY_SECS)
+            self._connection = open_to_read(path, busy_secs=_BUSY_SECS, is_sealed=path != self.active)
             self._path = path
         return self._connection
 
     def _explain(self, error: sqlite3.Error, path: Path) -> None:
-        """Raise what an error means; a lock that another process holds for a while means to ask again."""
+        """Raise what an error means; a lock, or no room for an index, means to ask again."""
         self.close()
         if is_damage(error) or not path.exists():
             raise JournalCorrupt(f"{path} is damaged: {error}") from error
-        if not is_busy(error):
+        if not (is_busy(error) or is_out_of_space(error)):
             raise JournalUnwritable(f"{path} cannot be read: {error}") from error

@@ -134,13 +134,16 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_to_read(path: Path, *, busy_secs: float | None = None) -> sqlite3.Connection:
+def open_to_read(path: Path, *, busy_secs: float | None = None, is_sealed: bool = False) -> sqlite3.Connection:
     """Open a segment for reading.
 
-    One without a write-ahead log is never written again, so it is read without locks and leaves no files behind.
+    One that nobody writes and whose log is empty is read without locks: that leaves no files behind, and needs no
+    room for an index on a disk that is full. Where the caller does not know that a segment is sealed, the index tells
+    whether somebody may be writing.
     Texts come as bytes, because a flipped bit may turn a number into text that is not UTF-8.
     """
-    how = "mode=ro" if log_path(path).exists() else "mode=ro&immutable=1"
+    is_logged = has_bytes(log_path(path)) or (not is_sealed and index_path(path).exists())
+    how = "mode=ro" if is_logged else "mode=ro&immutable=1"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{how}",
         uri=True,
@@ -253,6 +256,13 @@ def examine(path: Path) -> tuple[About, SegmentInfo]:
         if is_damage(error):
             raise JournalCorrupt(f"{path} is damaged: {error}") from error
         raise
+
+
+def has_bytes(path: Path) -> bool:
+    """Tell whether a file is there and holds anything."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False
 
 
 def size_of(path: Path) -> int:

@@ -7,7 +7,7 @@ from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
 from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
-from hj212gw.protocol.readings import Reading, Readings, encode_readings, parse_readings
+from hj212gw.protocol.readings import Layout, Reading, Readings, Values, encode_readings, parse_readings, pick_values
 
 __all__ = [
     "CommandKind",
@@ -16,9 +16,11 @@ __all__ = [
     "Edition",
     "Frame",
     "FrameBuffer",
+    "Layout",
     "Packet",
     "Reading",
     "Readings",
+    "Values",
     "check_crc",
     "crc16",
     "crc_text",
@@ -32,5 +34,6 @@ __all__ = [
     "parse_data_area",
     "parse_packet",
     "parse_readings",
+    "pick_values",
     "sender_kind",
 ]

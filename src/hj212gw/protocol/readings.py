@@ -7,6 +7,7 @@ have their values picked out (`bench/codec.py`). Any doubt goes to the plain way
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
@@ -95,12 +96,39 @@ class Readings(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class _Plan(NamedTuple):
-    numbers: Callable[[list[bytes]], tuple[bytes, ...]]
-    flags: Callable[[list[bytes]], tuple[bytes, ...]]
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where the values of a known shape stand; compared by identity, so a look-up costs nothing.
+
+    Attributes:
+        rows: (factor, nth, cells) in order; a cell is the place of its value in `Values.numbers`, of its flag in
+            `Values.flags` for the last one, or None.
+    """
+
+    rows: tuple[tuple[str, int, tuple[int | None, ...]], ...]
+    pick_numbers: Callable[[list[bytes]], tuple[bytes, ...]]
+    pick_flags: Callable[[list[bytes]], tuple[bytes, ...]]
     data_time: int
     pool_tail: tuple[Any, ...]
-    rows: tuple[Callable[[list[Any]], tuple[Any, ...]], ...]
+    pick_rows: tuple[Callable[[list[Any]], tuple[Any, ...]], ...]
+
+
+class Values(NamedTuple):
+    """The values of a data area of known shape, picked and checked, not yet made into rows.
+
+    Attributes:
+        layout: says what is what.
+        numbers: in the order sent.
+        flags: in the order sent, one letter each.
+        data_time: in UTC.
+        data_time_text: as sent.
+    """
+
+    layout: Layout
+    numbers: list[float]
+    flags: tuple[bytes, ...]
+    data_time: datetime
+    data_time_text: str
 
 
 class _Plans:
@@ -109,10 +137,10 @@ class _Plans:
     __slots__ = ("_name_count", "by_shape")
 
     def __init__(self) -> None:
-        self.by_shape: dict[tuple[bytes, ...], _Plan | None] = {}
+        self.by_shape: dict[tuple[bytes, ...], Layout | None] = {}
         self._name_count = 0
 
-    def keep(self, shape: tuple[bytes, ...], plan: _Plan | None) -> None:
+    def keep(self, shape: tuple[bytes, ...], plan: Layout | None) -> None:
         """Keep a plan, or None where packets of the shape always need the plain way."""
         self._name_count += len(shape)
         if self._name_count > _MAX_PLANNED_NAMES:
@@ -125,6 +153,7 @@ _NOT_SEPARATORS = bytes(byte for byte in range(256) if byte not in b"=,;")
 _NUMBER_CHARACTERS = b"0123456789.-"
 _ALTERNATING = re.compile(rb"=(?:[;,]=)*")
 _FLAG_TEXTS = {flag.encode(): str(flag) for flag in DataFlag}
+_KNOWN_FLAGS = frozenset(_FLAG_TEXTS)
 _MAX_PLANNED_NAMES = 131_072  # about 7,000 shapes of eight factors, 20 MB
 _plans = _Plans()
 _find_plan = _plans.by_shape.get
@@ -141,41 +170,48 @@ def parse_readings(cp: bytes) -> Readings:
         A row per factor and repetition; a value that is not a plain decimal number is None with the
         warning `value_unreadable`, its text stands in `extra`. Never fails.
     """
+    values = pick_values(cp)
+    if values is None:
+        return read_rows(parse_data_area(cp))
+    layout = values.layout
+    pool = [*values.numbers, *map(_FLAG_TEXTS.__getitem__, values.flags), values.data_time, *layout.pool_tail]
+    return Readings([_new(Reading, pick(pool)) for pick in layout.pick_rows], values.data_time_text)
+
+
+def pick_values(cp: bytes) -> Values | None:
+    """Pick the values of a data area whose shape is understood.
+
+    Args:
+        cp: as for `parse_readings`.
+
+    Returns:
+        None where only `parse_readings` can tell: a shape with other suffixes, a value that is not a plain
+        decimal, an unknown flag, an unusual DataTime. A data area that gives values gives no warnings.
+    """
     if cp.endswith(b";"):
         cp = cp.rstrip(b";")
     structure = cp.translate(None, _NOT_SEPARATORS)
     tokens = cp.replace(b",", b";").replace(b"=", b";").split(b";")
     shape = (structure, *tokens[::2])
-    plan = _find_plan(shape)
-    if plan is None:
-        plan = _learn(shape)
-    if plan is not None:
-        readings = _apply(plan, tokens)
-        if readings is not None:
-            return readings
-    return read_rows(parse_data_area(cp))
-
-
-def _apply(plan: _Plan, tokens: list[bytes]) -> Readings | None:
-    """Pick the values of a known shape; None when one of them needs the plain way."""
-    numbers = plan.numbers(tokens)
+    layout = _find_plan(shape) or _learn(shape)
+    if layout is None:
+        return None
+    numbers = layout.pick_numbers(tokens)
     joined = b"".join(numbers)
     if joined.translate(None, _NUMBER_CHARACTERS):
         return None
     if len(joined) > _MAX_NUMBER and max(map(len, numbers)) > _MAX_NUMBER:
         return None
+    flags = layout.pick_flags(tokens)
+    if not _KNOWN_FLAGS.issuperset(flags):
+        return None
     try:
-        pool: list[Any] = list(map(float, numbers))
-        pool += map(_FLAG_TEXTS.__getitem__, plan.flags(tokens))
-    except (ValueError, KeyError):
+        floats = list(map(float, numbers))
+    except ValueError:
         return None
-    text = tokens[plan.data_time].decode("latin-1")
+    text = tokens[layout.data_time].decode("latin-1")
     moment = parse_data_time(text) if len(text) == DATA_TIME_DIGITS else None
-    if moment is None:
-        return None
-    pool.append(moment)
-    pool += plan.pool_tail
-    return Readings([_new(Reading, pick(pool)) for pick in plan.rows], text)
+    return None if moment is None else Values(layout, floats, flags, moment, text)
 
 
 def read_rows(area: DataArea) -> Readings:
@@ -251,7 +287,7 @@ def _is_taken(cells: list[Any], slot: int, suffix: str) -> bool:
     return suffix in extra or (slot >= 0 and cells[slot] is not None)
 
 
-def _learn(shape: tuple[bytes, ...]) -> _Plan | None:
+def _learn(shape: tuple[bytes, ...]) -> Layout | None:
     """Make and keep the plan of a shape; None when its packets always need the plain way."""
     if shape in _plans.by_shape:
         return None
@@ -263,7 +299,7 @@ def _learn(shape: tuple[bytes, ...]) -> _Plan | None:
     return plan
 
 
-def _make_plan(names: list[str]) -> _Plan | None:
+def _make_plan(names: list[str]) -> Layout | None:
     """Plan where each row finds its cells in the pool: numbers, flags, DataTime, then constants.
 
     Only shapes of one DataTime and values of factors are planned: every token is then checked when it is
@@ -295,7 +331,7 @@ def _make_plan(names: list[str]) -> _Plan | None:
 
 def _assemble(
     rows: dict[tuple[str, int], list[Any]], number_tokens: list[int], flag_tokens: list[int], data_time: int
-) -> _Plan:
+) -> Layout:
     """Turn cells into one picker a row; the pool's tail holds None, the codes and the nths."""
     moment = len(number_tokens) + len(flag_tokens)
     tail: list[Any] = [None]
@@ -305,7 +341,12 @@ def _assemble(
         tail += [factor, nth]
         places = [moment + 1 if cell is None else cell[1] + (len(number_tokens) if cell[0] else 0) for cell in cells]
         pickers.append(itemgetter(code, code + 1, moment, *places, moment + 1))
-    return _Plan(_picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers))
+    places_by_row = tuple(
+        (factor, nth, tuple(cell and cell[1] for cell in cells)) for (factor, nth), cells in rows.items()
+    )
+    return Layout(
+        places_by_row, _picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers)
+    )
 
 
 def _picker(tokens: list[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:

@@ -91,6 +91,7 @@ def find_launcher(binaries: Binaries, beside: Path, *, way: str | None = None) -
         binaries: the programs.
         beside: an existing folder that the programs have to reach; copies are put there where needed.
         way: `namespace` or `account` takes that way only; None tries both, for root alone.
+
     Raises:
         ConfigError: no way works; with the next step.
     """

@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from hj212gw.protocol import Reading
+from hj212gw.protocol import Layout, Reading, Values
 from hj212gw.store.rows import ReadingHead, write_extra
 
 COPY_COLUMNS = (
@@ -48,7 +48,7 @@ _FIRST_VALUE = Reading._fields.index("rtd")
 _LAST_VALUE = Reading._fields.index("zs_max")
 _CONSTANTS = (_DOUBLE_BYTES, _NULL)  # stand behind a reading's own fields when a row is packed
 
-Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+Pick = Callable[[Any], tuple[Any, ...]]
 
 
 def encode_copy_rows(head: ReadingHead, readings: list[Reading]) -> bytes:
@@ -70,6 +70,37 @@ def encode_copy_rows(head: ReadingHead, readings: list[Reading]) -> bytes:
             _NULL if reading[-1] is None else _json(reading[-1]),
         )
     return b"".join(parts)
+
+
+def encode_copy_values(head: ReadingHead, values: Values) -> bytes:
+    """Write the readings of a data area of known shape, as `encode_copy_rows` would, by one `struct` call."""
+    shared = _encode_shared(head, values.data_time)
+    constants, pick, pack = _plan_packet(values.layout, len(shared))
+    return pack(*pick([*constants, shared, *values.numbers, *values.flags]))
+
+
+@lru_cache(maxsize=4096)
+def _plan_packet(layout: Layout, shared_bytes: int) -> tuple[tuple[Any, ...], Pick, Callable[..., bytes]]:
+    """Plan a whole packet of a shape: the constants, what picks all parts in order, and what packs them.
+
+    A value's place in the pool is behind the constants and the shared part; flags stand behind the numbers.
+    """
+    constants: list[Any] = [_DOUBLE_BYTES, 1, _NULL]
+    constants += [_text(factor) + _small(nth) for factor, nth, _ in layout.rows]
+    shared = len(constants)
+    first_flag = shared + 1 + sum(cell is not None for *_, cells in layout.rows for cell in cells[:-1])
+    places: list[int] = []
+    parts = "!"
+    for row, (_, _, cells) in enumerate(layout.rows, 3):
+        places += [shared, row]
+        parts += f"{shared_bytes}s{len(constants[row])}s"
+        for cell in cells[:-1]:
+            places += [2] if cell is None else [0, shared + 1 + cell]
+            parts += "4s" if cell is None else "id"
+        flag = cells[-1]
+        places += [2, 2] if flag is None else [1, first_flag + flag, 2]
+        parts += "4s4s" if flag is None else "i1s4s"
+    return tuple(constants), itemgetter(*places), struct.Struct(parts).pack
 
 
 def _encode_shared(head: ReadingHead, data_time: datetime) -> bytes:

@@ -4,7 +4,7 @@ Plain COPY first. A batch that meets a duplicate key, or a row the database refu
 of `upsert.py`, in a transaction of its own.
 """
 
-import io
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -37,6 +37,8 @@ REGISTRY_CHANNEL = "hj212_registry"
 
 # Design section 3: a packet without QN counts as a repeat within this time.
 REPEAT_WINDOW = timedelta(minutes=5)
+
+_COPY_PACKETS = 128  # handed to the socket at a time
 
 
 class Writer:
@@ -203,12 +205,18 @@ async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> i
     count = 0
     for table in sorted({rows.table for rows in packets if rows.table}):
         mine = [rows for rows in packets if rows.table == table]
-        source = io.BytesIO(b"".join((COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER)))
+        parts = [COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER]
         await connection.copy_to_table(
-            table, schema_name="hj212", source=source, columns=COPY_COLUMNS, format="binary"
+            table, schema_name="hj212", source=_chunks(parts), columns=COPY_COLUMNS, format="binary"
         )
         count += sum(rows.reading_count for rows in mine)
     return count
+
+
+async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
+    """Hand over rows a few hundred at a time: asyncpg would read a file in another thread."""
+    for start in range(0, len(parts), _COPY_PACKETS):
+        yield b"".join(parts[start : start + _COPY_PACKETS])
 
 
 def _open_one(connection: "Connection | None") -> Connection:
