@@ -36,6 +36,7 @@ CALLS = [
     ("ack_observed", (0.003,), None),
     ("ack_observed_many", ([0.001, 0.002],), None),
     ("logger_seen", (WILD, "unknown_mn"), "logger.questioned"),
+    ("loggers_found", (2, WILD), "loggers.found"),
     ("packets_stored", (2,), None),
     ("packets_repeated", (1,), None),
     ("packets_quarantined", (1, "rows_refused"), "packets.quarantined"),

@@ -90,9 +90,6 @@ class GatewaySettings(_Section):
     )
     max_sessions: int = Field(default=20_000, ge=1, le=1_000_000, description="Connections open at a time")
     backlog: int = Field(default=1024, ge=1, le=65_535, description="Connections waiting to be accepted")
-    noise_sample_bytes: int = Field(
-        default=256, ge=0, le=4096, description="Bytes kept of a span that is no frame; the rest is counted"
-    )
     stop_timeout_secs: float = Field(
         default=10, ge=0, le=600, description="Time to finish what was received when stopping"
     )
@@ -147,7 +144,6 @@ class DatabaseSettings(_Section):
         default=None, description="File that holds the address of the database", examples=["/run/secrets/hj212gw-dsn"]
     )
     batch_packets: int = Field(default=1000, ge=1, le=100_000, description="Packets in one transaction at most")
-    batch_readings: int = Field(default=8000, ge=1, le=1_000_000, description="Readings in one transaction at most")
     batch_wait_ms: float = Field(default=50, ge=0, le=10_000, description="Time a packet waits for a fuller batch")
     retry_first_secs: float = Field(default=0.2, gt=0, le=60, description="Pause before the first attempt to reconnect")
     retry_max_secs: float = Field(default=10, gt=0, le=3600, description="Longest pause between attempts to reconnect")

@@ -27,6 +27,7 @@ EVENTS: Mapping[str, Event] = {
     "logger.questioned": Event(
         WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
     ),
+    "loggers.found": Event(INFO, "unknown MNs were registered as found", "loggers_found_total"),
     "packets.quarantined": Event(WARNING, "packets were kept apart", "packets_quarantined_total"),
     "packets.released": Event(INFO, "held packets were given their readings", "packets_released_total"),
     "journal.filled": Event(ERROR, "no room: loggers wait until there is", "journal_filled_total"),

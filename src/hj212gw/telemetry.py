@@ -69,6 +69,7 @@ _LOGGERS_QUESTIONED = _counters(
     "verdict",
     LOGGER_VERDICTS,
 )
+_LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
 _PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
 _PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
 _PACKETS_QUARANTINED = _counters(
@@ -212,6 +213,12 @@ def logger_seen(mn: str, verdict: str) -> None:
     """Count a packet that admission questioned; `verdict` is one of `LOGGER_VERDICTS`."""
     _LOGGERS_QUESTIONED.get(verdict, _LOGGERS_QUESTIONED["other"]).inc()
     _tell("logger.questioned", f"{verdict} {mn[:40]}", mn=mn, verdict=verdict)
+
+
+def loggers_found(count: int, example_mn: str) -> None:
+    """Count unknown MNs that were registered as found, and name one of them."""
+    _LOGGERS_FOUND.inc(count)
+    _tell("loggers.found", count=count, mn=example_mn)
 
 
 # Packets and readings

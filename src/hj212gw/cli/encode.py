@@ -47,26 +47,30 @@ def encode(
     """
     if cp is not None and (data_time or field or reading):
         raise typer.BadParameter("--cp is the whole of CP: leave out --data-time, --field and --reading")
-    if reading and not data_time:
-        raise typer.BadParameter("--reading needs --data-time, such as 20260301080000")
     rules = RULES[edition]
     if qn is None:
         qn = format_qn(datetime.now(UTC)) if rules.qn_in_header else ""
     if flag is None and (edition is not Edition.V2005 or ask or pnum is not None):
         flag = rules.answer_flag | _ASKS * ask | _HAS_PARTS * (pnum is not None)
+    groups = _read_groups(data_time, field, reading)
+    if qn and cn in _ANSWERS and not rules.qn_in_header:
+        groups.insert(0, (("QN", qn),))  # 2005 answers repeat the QN inside CP (8.2)
+        qn = ""
     try:
-        groups = [(("DataTime", data_time),)] if data_time else []
-        groups += [_read_group(text) for text in field] + [_read_reading(text) for text in reading]
-        if qn and cn in _ANSWERS and not rules.qn_in_header:
-            groups.insert(0, (("QN", qn),))  # 2005 answers repeat the QN inside CP (8.2)
-            qn = ""
         area = encode_data_area(groups) if cp is None else cp.encode("utf-8", "surrogateescape")
         segment = encode_packet(Packet(qn, st, cn, pw, mn, flag, pnum, pno, rf, area, (), edition, ()))
         frame = encode_frame(segment)
-    except ProtocolError as error:
+    except (ProtocolError, UnicodeEncodeError) as error:
         raise typer.BadParameter(str(error)) from error
     _say_oddities(segment)
     sys.stdout.buffer.write(frame)
+
+
+def _read_groups(data_time: str | None, fields: list[str], readings: list[str]) -> list[Group]:
+    if readings and not data_time:
+        raise typer.BadParameter("--reading needs --data-time, such as 20260301080000")
+    groups: list[Group] = [(("DataTime", data_time),)] if data_time else []
+    return [*groups, *map(_read_group, fields), *map(_read_reading, readings)]
 
 
 def _read_group(text: str) -> Group:

@@ -25,7 +25,10 @@ UnknownMn = Annotated[
     str | None, typer.Option("--unknown-mn", help="accept: register as found; hold: keep apart until registered.")
 ]
 SimulatedClock = Annotated[bool, typer.Option("--simulated-clock", help="Allow a clock that is not the real one.")]
-ClockEpoch = Annotated[str | None, typer.Option("--clock-epoch", help="Simulated time at the start, with offset.")]
+ClockEpoch = Annotated[str | None, typer.Option("--clock-epoch", help="Simulated time at the origin, with offset.")]
+ClockOrigin = Annotated[
+    str | None, typer.Option("--clock-origin", help="Real moment of the epoch, so that processes agree.")
+]
 ClockSpeed = Annotated[float | None, typer.Option("--clock-speed", help="Simulated seconds in a real second.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 

@@ -89,12 +89,12 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         host, port = await gateway.start(accepts_unknown=accepts_unknown)
         stack.push_async_callback(gateway.stop)
 
-        def readiness() -> Readiness:
+        def _readiness() -> Readiness:
             gateway.publish()
             fault = gateway.find_fault()
             return Readiness(fault is None, fault or "")
 
-        http = HttpServer(settings.http.host, settings.http.port, readiness)
+        http = HttpServer(settings.http.host, settings.http.port, _readiness)
         http_host, http_port = await http.start()
         stack.push_async_callback(http.stop)
         telemetry.gateway_ready()
@@ -154,13 +154,13 @@ async def wait_for_stop() -> str:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[str] = loop.create_future()
 
-    def stop(name: str) -> None:
+    def _stop(name: str) -> None:
         if stopped.done():
             os._exit(1)
         stopped.set_result(name)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, signal.Signals(number).name)
+        loop.add_signal_handler(number, _stop, signal.Signals(number).name)
     return await stopped
 
 

@@ -30,6 +30,7 @@ def serve(
     unknown_mn: options.UnknownMn = None,
     simulated_clock: options.SimulatedClock = False,
     clock_epoch: options.ClockEpoch = None,
+    clock_origin: options.ClockOrigin = None,
     clock_speed: options.ClockSpeed = None,
 ) -> None:
     """Run the gateway; the database may come and go. Migrate it first: hj212gw db migrate.
@@ -45,6 +46,7 @@ def serve(
             "gateway.port": port,
             "gateway.unknown_mn": unknown_mn,
             "clock.epoch": clock_epoch,
+            "clock.origin": clock_origin,
             "clock.speed": clock_speed,
             **options.split_http(http),
         },

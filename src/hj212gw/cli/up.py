@@ -32,6 +32,7 @@ def up(
     unknown_mn: options.UnknownMn = None,
     simulated_clock: options.SimulatedClock = False,
     clock_epoch: options.ClockEpoch = None,
+    clock_origin: options.ClockOrigin = None,
     clock_speed: options.ClockSpeed = None,
 ) -> None:
     """Run gateway, HTTP and a private PostgreSQL on one machine.
@@ -47,6 +48,7 @@ def up(
             "gateway.port": port,
             "gateway.unknown_mn": unknown_mn,
             "clock.epoch": clock_epoch,
+            "clock.origin": clock_origin,
             "clock.speed": clock_speed,
             **options.split_http(http),
         },

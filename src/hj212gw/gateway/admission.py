@@ -55,7 +55,10 @@ class Admission:
 
     def replace(self, loggers: Iterable[KnownLogger]) -> None:
         """Take the registry as it is now and keep it in the snapshot file."""
-        self._loggers = {logger.mn: logger for logger in loggers}
+        fresh = {logger.mn: logger for logger in loggers}
+        if fresh == self._loggers:
+            return
+        self._loggers = fresh
         draft = self._snapshot.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump([list(logger) for logger in self._loggers.values()], file)

@@ -95,10 +95,11 @@ class BatchMaker:
     def _make_packet(self, arrival: Arrival, verdict: Verdict) -> PacketRows:
         mn = arrival.packet.mn
         warnings: tuple[str, ...] = ()
-        if verdict is not Verdict.KNOWN:
-            telemetry.logger_seen(mn, verdict)
-            warnings = (verdict.value,)
         is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
+        if verdict is not Verdict.KNOWN:
+            warnings = (verdict.value,)
+        if is_held or verdict is Verdict.WRONG_PASSWORD:
+            telemetry.logger_seen(mn, verdict)
         number = None if is_held else self._numbers.get(mn)
         rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
         self._hear(rows)
@@ -132,5 +133,6 @@ class BatchMaker:
             await add_found_loggers(connection, found.items())
             for mn, st in found.items():
                 self._admission.add_found(mn, st)
+            telemetry.loggers_found(len(found), next(iter(found)))
         if new:
             self._numbers |= await add_loggers(connection, new)

@@ -104,6 +104,7 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
     packet = arrival.packet
     head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
     values = pick_values(packet.cp)
+    moment: datetime | None
     if values is not None:
         warnings: tuple[str, ...] = ()
         moment, count = values.data_time, len(values.layout.rows)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import asyncpg
 
@@ -152,7 +152,7 @@ class EmbeddedServer:
     def _initialise(self, launcher: Launcher, programs: Binaries) -> None:
         """Make the directory beside its place, then rename it: a half-made one is never taken for whole."""
         if self.data_dir.exists() and any(self.data_dir.iterdir()):
-            message = f"{self.data_dir} should be empty or a PostgreSQL directory, it is neither: give another --data-dir"
+            message = f"{self.data_dir} should be empty or hold PostgreSQL data, it does not: give another --data-dir"
             raise ConfigError(message)
         draft = self.data_dir.with_name(f"{self.data_dir.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
@@ -218,7 +218,7 @@ class EmbeddedServer:
                 **launcher.options(),
             )
 
-    def _open_log(self):  # noqa: ANN202 - a binary file
+    def _open_log(self) -> IO[bytes]:
         """Open the server's log; it begins anew when it has become long."""
         is_long = self._log.exists() and self._log.stat().st_size > _LOG_BYTES
         return self._log.open("wb" if is_long else "ab")

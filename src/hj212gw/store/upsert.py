@@ -50,8 +50,16 @@ class Counts(NamedTuple):
 
     def plus(self, other: "Counts") -> "Counts":
         """Add two counts."""
-        sums = [a + b for a, b in zip(self[:-1], other[:-1], strict=True)]
-        return Counts(*sums, dirty=self.dirty | other.dirty)
+        return Counts(
+            self.stored + other.stored,
+            self.repeated + other.repeated,
+            self.quarantined + other.quarantined,
+            self.held + other.held,
+            self.readings + other.readings,
+            self.odd + other.odd,
+            self.replaced + other.replaced,
+            self.dirty | other.dirty,
+        )
 
 
 async def upsert_packets(connection: Connection, packets: list[PacketRows]) -> Counts:
