@@ -13,12 +13,11 @@ SIMULATORS = ROOT / "simulators" / "hj212sim"
 
 MODULE_LINES = 400
 FUNCTION_LINES = 40  # its docstring not counted
-PARAMETERS = 5  # self and cls not counted; cli/ is exempt, where typer makes an option of each parameter
+PARAMETERS = 5  # self and cls not counted; commands are exempt, where typer makes an option of each parameter
 
 # Who may be imported from whom, downwards only; what is not named is free to everybody.
 LAYERS = {
     "errors": set(),
-    "events": {"errors"},
     "protocol": {"errors"},
     "journal": {"errors", "events", "telemetry", "clock"},
     "store": {"errors", "events", "telemetry", "clock", "protocol", "config"},
@@ -27,8 +26,10 @@ LAYERS = {
     "gateway": {"errors", "events", "telemetry", "clock", "protocol", "journal", "store", "registry", "config"},
     "telemetry": {"errors", "events", "logs"},
     "clock": {"errors"},
+    "events": {"errors"},
     "logs": {"errors", "config", "events"},
-    "config": {"errors", "config_options"},
+    "config": {"errors", "config_options", "config_layers", "logs"},
+    "config_layers": {"errors", "config_options", "logs"},
     "config_options": {"errors"},
 }  # fmt: skip
 # Where a library may be imported; `import_name: places`, a place being a file or a folder of the package.
@@ -99,6 +100,17 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
+def is_cli(path: Path) -> bool:
+    """Tell whether a module declares commands, whose options are parameters."""
+    return path.parent.name == "cli" or path.stem == "cli"
+
+
+def cleans_up(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler only puts something in order and raises the same error on."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
 def room_of(path: Path) -> str:
     """Return the package or module of the first level a file belongs to."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
@@ -120,7 +132,7 @@ def test_functions_are_small(path: Path) -> None:
         assert size <= FUNCTION_LINES, f"{function.name} in line {function.lineno}"
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         count = len([argument for argument in arguments if argument.arg not in {"self", "cls"}])
-        assert count <= PARAMETERS or path.parent.name == "cli", f"{function.name} in line {function.lineno}"
+        assert count <= PARAMETERS or is_cli(path), f"{function.name} in line {function.lineno}"
 
 
 @for_every_module
@@ -141,9 +153,9 @@ def test_functions_say_what_they_return(path: Path) -> None:
 
 @for_every_module
 def test_no_error_is_caught_blindly(path: Path) -> None:
-    """A fault that nobody thought of must be seen."""
+    """A fault that nobody thought of must be seen; cleaning up and raising it on is no catch."""
     for node in ast.walk(parse(path)):
-        if isinstance(node, ast.ExceptHandler):
+        if isinstance(node, ast.ExceptHandler) and not cleans_up(node):
             assert node.type is not None, f"line {node.lineno}"
             caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
             assert not caught & {"Exception", "BaseException"}, f"line {node.lineno}"

@@ -33,6 +33,7 @@ class JournalModel(RuleBasedStateMachine):
         self.waiting = []
         self.known = {}
         self.confirmed = 0
+        self.furthest = 0
         self.now_us = BASE_US
 
     @property
@@ -97,6 +98,7 @@ class JournalModel(RuleBasedStateMachine):
         lowest = stats.first_seq - 1
         choices = [lowest, *(seq for seq in sorted(self.known) if seq >= lowest)]
         self.confirmed = choices[int(share * (len(choices) - 1))]
+        self.furthest = max(self.furthest, self.confirmed)
         self.run(self.journal.confirm, self.confirmed, self.now_us)
 
     @rule()
@@ -146,9 +148,12 @@ class JournalModel(RuleBasedStateMachine):
             assert self.known.setdefault(group.seq, numbers) == numbers
         numbers = numbers_in(groups)
         assert numbers == self.durable[len(self.durable) - len(numbers) :]
-        unread = [number for seq in sorted(self.known) if seq > self.confirmed for number in self.known[seq]]
-        assert numbers_in(group for group in groups if group.seq > self.confirmed) == unread
         stats = self.journal.stats()
+        removed = {seq for seq in self.known if seq < stats.first_seq}
+        assert max(removed, default=0) <= self.furthest
+        left = [seq for seq in sorted(self.known) if seq > self.confirmed and seq not in removed]
+        unread = [number for seq in left for number in self.known[seq]]
+        assert numbers_in(group for group in groups if group.seq > self.confirmed) == unread
         assert stats.pending_records == len(unread)
         assert stats.oldest_pending_us == (BASE_US + unread[0] if unread else None)
         assert stats.queued_records == len(self.waiting)

@@ -25,6 +25,7 @@ from hj212gw.protocol import (
     parse_data_area,
     parse_packet,
     parse_readings,
+    pick_values,
 )
 from hj212gw.protocol import crc as crc_module
 from hj212gw.protocol import packets as packets_module
@@ -303,6 +304,24 @@ def test_a_planned_shape_is_read_right_with_any_other_values(cp: bytes, data: st
     strange = st.one_of(own.values.map(str.encode), st.binary(max_size=6), st.just(b"1.5"), st.just(b"N"))
     other = re.sub(rb"=[^=;,]*", lambda match: b"=" + data.draw(strange | st.just(match.group()[1:])), cp)
     assert parse_readings(other) == read_rows(parse_data_area(other))
+
+
+@given(own.readable_areas())
+@example(b"DataTime=20260301080000;w01018-Rtd=1.5,w01018-Flag=N;w01018-Rtd=2,w01018-Flag=D;LA-Min=0.5")
+def test_picked_values_are_the_readings(cp: bytes) -> None:
+    """Values and their layout say what the rows say, and only where there is nothing to warn of."""
+    readings = read_rows(parse_data_area(cp))
+    values = pick_values(cp)
+    if values is None:
+        return
+    assert readings.warnings == ()
+    assert values.data_time_text == readings.data_time_text
+    rows = []
+    for factor, nth, (*places, flag_place) in values.layout.rows:
+        numbers = (None if place is None else values.numbers[place] for place in places)
+        flag = None if flag_place is None else values.flags[flag_place].decode()
+        rows.append(Reading._make((factor, nth, values.data_time, *numbers, flag, None)))
+    assert rows == readings.rows
 
 
 @given(own.reading_rows())

@@ -94,9 +94,9 @@ class Drain:
         """
         delay = limits.retry_first_secs
         while True:
+            stored_upto = self._position
             try:
                 await self._open()
-                delay = limits.retry_first_secs
                 await self._drain(limits)
                 return
             except SchemaMismatch as error:
@@ -106,6 +106,8 @@ class Drain:
                 telemetry.store_failed(error)
             if self._away_since is None:
                 self._away_since = asyncio.get_running_loop().time()
+            if self._position > stored_upto:
+                delay = limits.retry_first_secs  # it had worked in between
             if self._stopped.is_set():
                 return
             await self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
@@ -133,9 +135,6 @@ class Drain:
         self._journal.confirm(self._position, self._clock.now_us())
         self._maker.forget_numbers()
         self._due.clear()
-        if self._away_since is not None:
-            telemetry.store_recovered(asyncio.get_running_loop().time() - self._away_since)
-            self._away_since = None
 
     async def _drain(self, limits: DrainLimits) -> None:
         """Store until told to stop and empty; leave by an exception when the database fails."""
@@ -170,11 +169,18 @@ class Drain:
         loop = asyncio.get_running_loop()
         began = loop.time()
         outcome = await self._writer.write(batch)
+        self._note_recovery()
         self._position = batch.upto
         self._journal.confirm(batch.upto, self._clock.now_us())
         _count(outcome, loop.time() - began)
         if self.on_stored is not None:
             self.on_stored()
+
+    def _note_recovery(self) -> None:
+        """Tell once that the database takes writes again."""
+        if self._away_since is not None:
+            telemetry.store_recovered(asyncio.get_running_loop().time() - self._away_since)
+            self._away_since = None
 
     def _is_due(self, limits: DrainLimits) -> bool:
         now = asyncio.get_running_loop().time()
@@ -199,7 +205,7 @@ class Drain:
             self._writer.registry_changed = False
             self._admission.replace(await read_known_loggers(connection, now))
             await self._release(limits)
-        if self._journal.stats().pending_records == 0 and self._pass("activity", _ACTIVITY_SECS):
+        if self._is_empty() and self._pass("activity", _ACTIVITY_SECS):
             await self._tell_idle()
 
     async def _release(self, limits: DrainLimits) -> None:
@@ -219,8 +225,14 @@ class Drain:
     async def _tell_idle(self) -> None:
         """Write who was heard, and that nothing older waits here."""
         now = self._clock.now()
-        if self._journal.stats().pending_records == 0:
+        if self._is_empty():
             await self._writer.note_idle(self._position, now - timedelta(seconds=1), self._maker.take_activity())
+            self._note_recovery()
+
+    def _is_empty(self) -> bool:
+        """Tell whether nothing waits, neither on disk nor on its way there."""
+        stats = self._journal.stats()
+        return stats.pending_records == 0 and stats.queued_records == 0
 
     async def _wait(self, secs: float) -> bool:
         """Wait to be woken; False when the time ran out first."""

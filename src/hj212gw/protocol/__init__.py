@@ -7,7 +7,8 @@ from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
 from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
-from hj212gw.protocol.readings import Layout, Reading, Readings, Values, encode_readings, parse_readings, pick_values
+from hj212gw.protocol.readings import Layout, Reading, Readings, Values, parse_readings, pick_values
+from hj212gw.protocol.uploads import encode_readings
 
 __all__ = [
     "CommandKind",

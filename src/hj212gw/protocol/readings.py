@@ -6,16 +6,14 @@ have their values picked out (`bench/codec.py`). Any doubt goes to the plain way
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from hj212gw.errors import DataAreaError
 from hj212gw.protocol.codes import DataFlag, is_known_data_flag
-from hj212gw.protocol.dataarea import DataArea, Group, encode_data_area, parse_data_area
+from hj212gw.protocol.dataarea import DataArea, parse_data_area
 from hj212gw.protocol.times import DATA_TIME_DIGITS, parse_data_time
 
 Extra = dict[str, str]
@@ -46,11 +44,9 @@ OTHER_SUFFIXES = frozenset(
 
 _SLOTS = {suffix: index for index, suffix in enumerate(VALUE_SUFFIXES)}
 _FLAG_SLOT = len(VALUE_SUFFIXES)
-# Annex C of 2017 writes the time first, Cou before the statistics, converted values behind, then the flags.
-_WRITTEN = ("SampleTime", "Rtd", "ZsRtd", "Cou", "Min", "Avg", "Max", "ZsMin", "ZsAvg", "ZsMax", "Flag")
 _FOLDED = {name.casefold(): name for name in (*VALUE_SUFFIXES, "Flag", *OTHER_SUFFIXES)}
-_PLAIN_DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
-_MAX_NUMBER = 300  # characters; a float holds 308 digits before the point
+PLAIN_DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+MAX_NUMBER = 300  # characters; a float holds 308 digits before the point
 
 
 class Reading(NamedTuple):
@@ -200,7 +196,7 @@ def pick_values(cp: bytes) -> Values | None:
     joined = b"".join(numbers)
     if joined.translate(None, _NUMBER_CHARACTERS):
         return None
-    if len(joined) > _MAX_NUMBER and max(map(len, numbers)) > _MAX_NUMBER:
+    if len(joined) > MAX_NUMBER and max(map(len, numbers)) > MAX_NUMBER:
         return None
     flags = layout.pick_flags(tokens)
     if not _KNOWN_FLAGS.issuperset(flags):
@@ -275,7 +271,7 @@ def _place(
         if not is_known_data_flag(value):
             warnings.append("flag_unknown")
         cells[slot] = value
-    elif _PLAIN_DECIMAL.fullmatch(value) and len(value) <= _MAX_NUMBER:
+    elif PLAIN_DECIMAL.fullmatch(value) and len(value) <= MAX_NUMBER:
         cells[slot] = float(value)
     else:
         warnings.append("value_unreadable")
@@ -344,9 +340,7 @@ def _assemble(
     places_by_row = tuple(
         (factor, nth, tuple(cell and cell[1] for cell in cells)) for (factor, nth), cells in rows.items()
     )
-    return Layout(
-        places_by_row, _picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers)
-    )
+    return Layout(places_by_row, _picker(number_tokens), _picker(flag_tokens), data_time, tuple(tail), tuple(pickers))
 
 
 def _picker(tokens: list[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:
@@ -354,51 +348,3 @@ def _picker(tokens: list[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:
     if len(tokens) > 1:
         return itemgetter(*tokens)
     return lambda values: tuple(values[index] for index in tokens)
-
-
-def encode_readings(rows: Iterable[Reading], data_time_text: str) -> bytes:
-    """Write readings as the data area of an upload, a group per reading.
-
-    Args:
-        rows: their `data_time` is not looked at; `nth` follows from the order.
-        data_time_text: DataTime as it is to be sent; left out when empty.
-
-    Returns:
-        What `parse_readings` reads back as the same rows; numbers are plain decimals, never 1e-05.
-
-    Raises:
-        DataAreaError: a code, a flag or a text holds a separator, or a value is not finite or too long.
-    Source: HJ 212-2017, 6.3.3 and annex C.16 to C.19.
-    """
-    groups: list[Group] = [(("DataTime", data_time_text),)] if data_time_text else []
-    before: dict[str, Extra] = {}
-    for row in rows:
-        texts = _texts(row)
-        earlier = before.get(row.factor, {})
-        # What repeats comes first: it is what tells the reader that another reading of the factor begins.
-        names = sorted(texts, key=lambda suffix: suffix not in earlier)
-        groups.append(tuple((f"{row.factor}-{suffix}", texts[suffix]) for suffix in names))
-        before[row.factor] = texts
-    return encode_data_area(groups)
-
-
-def _texts(row: Reading) -> Extra:
-    """Return a reading's texts by suffix, in the order they are written."""
-    if not row.factor or "-" in row.factor:
-        raise DataAreaError(f"a factor's code is not empty and has no -, got {row.factor!a}", reason="data_area")
-    values: tuple[Any, ...] = row[3 : 3 + _FLAG_SLOT]
-    pairs = zip(VALUE_SUFFIXES, values, strict=True)
-    texts = {suffix: _plain(value) for suffix, value in pairs if value is not None}
-    if row.data_flag is not None:
-        texts["Flag"] = row.data_flag
-    texts |= row.extra or {}
-    return {suffix: texts[suffix] for suffix in dict.fromkeys((*_WRITTEN, *texts)) if suffix in texts}
-
-
-def _plain(value: float) -> str:
-    text = repr(value)
-    if "e" in text:
-        text = format(Decimal(text), "f")
-    if not _PLAIN_DECIMAL.fullmatch(text) or len(text) > _MAX_NUMBER:
-        raise DataAreaError(f"a value prints as at most {_MAX_NUMBER} digits, got {value}", reason="data_area")
-    return text
