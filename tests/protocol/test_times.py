@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hj212gw.protocol.times import format_data_time, format_qn, parse_data_time, parse_qn
+from hj212gw.protocol.times import WIRE_ZONE, format_data_time, format_qn, parse_data_time, parse_qn
 
 MOMENT = datetime(2026, 3, 1, 0, 15, 7, 123000, UTC)
 
@@ -42,3 +44,20 @@ def test_what_is_no_moment_gives_none(text: str) -> None:
 def test_a_qn_has_17_digits_that_are_a_moment(text: str) -> None:
     """A QN of another width is no moment."""
     assert parse_qn(text) is None
+
+
+@given(
+    st.datetimes().map("{:%Y%m%d%H%M%S}".format)
+    | st.text("0123456789", min_size=14, max_size=14)
+    | st.builds(
+        "2026{:02}{:02}{:02}{:02}{:02}".format, *[st.integers(0, 13), st.integers(0, 32), *[st.integers(0, 61)] * 3]
+    )
+)
+def test_fourteen_digits_are_a_moment_exactly_when_the_calendar_has_it(text: str) -> None:
+    """As if each field were read by itself."""
+    parts = (text[:4], *(text[i : i + 2] for i in range(4, 14, 2)))
+    try:
+        expected = datetime(*map(int, parts), tzinfo=WIRE_ZONE).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = None
+    assert parse_data_time(text) == expected

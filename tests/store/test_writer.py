@@ -265,3 +265,23 @@ async def test_lost_connection_is_to_be_retried(store):
     assert await store.writer.open(NOW) == 0
     await store.write(frame(hour("1")))
     assert await store.writer.open(NOW) == 1
+
+
+NAMES = [
+    ("32", "w01018", "化学需氧量"),
+    ("32", "011", "化学需氧量"),
+    ("31", "011", None),
+    ("52", "e10101", "进水口流量"),
+    ("31", "vendor7", None),
+]
+
+
+@pytest.mark.parametrize(("st", "code", "name"), NAMES)
+async def test_factor_names_follow_code_and_medium(store, st, code, name):
+    """A 2017 code names itself, a 2005 code only under its own medium, a process code without its unit digits."""
+    await store.write(frame(hour("1", factor=code)).replace(b"ST=32", b"ST=" + st.encode()))
+    row = await store.reading()
+    assert row["factor"] == code
+    assert (row["factor_name"] is None) == (name is None)
+    if name:
+        assert row["factor_name"] == name

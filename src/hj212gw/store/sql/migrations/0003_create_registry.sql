@@ -52,16 +52,15 @@ CREATE UNIQUE INDEX data_loggers_current ON hj212.data_loggers (mn, valid_from) 
 
 -- Names and units of factor codes as sent, filled from the catalogue that ships with the program.
 CREATE TABLE hj212.factors (
-    code text COLLATE "C" NOT NULL,
+    code text COLLATE "C" PRIMARY KEY,
     medium text NOT NULL,
     name_zh text NOT NULL,
     name_en text NOT NULL,
     unit text,
     unit_cou text,
-    alias_of text,
-    PRIMARY KEY (code, medium)
+    alias_of text
 );
-COMMENT ON COLUMN hj212.factors.alias_of IS 'the 2017 code of a 2005 code; its unit may differ';
+COMMENT ON COLUMN hj212.factors.alias_of IS 'the 2017 code of a 2005 code, whose unit may differ; such a code counts in its own medium only';
 
 -- Tells the gateway that the registry changed.
 CREATE FUNCTION hj212.notify_registry() RETURNS trigger LANGUAGE plpgsql AS $$

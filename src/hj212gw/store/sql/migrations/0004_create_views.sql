@@ -19,6 +19,11 @@ CREATE FUNCTION hj212.medium_of(st text) RETURNS text LANGUAGE sql IMMUTABLE PAR
         ELSE 'other' END
 $$;
 
+-- The code a factor stands under in the catalogue: process codes end in two unit digits there shown as xx.
+CREATE FUNCTION hj212.catalogue_code(sent text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN sent ~ '^[eg][0-9]{5}$' THEN left(sent, 4) || 'xx' ELSE sent END
+$$;
+
 CREATE VIEW hj212.v_readings AS
 SELECT r.data_time, l.mn, d.outlet, o.enterprise, r.st, r.cn, r.factor,
        f.name_zh AS factor_name, f.unit, r.rtd, r.min, r.avg, r.max, r.cou,
@@ -33,11 +38,8 @@ LEFT JOIN hj212.current_outlets o ON o.outlet = d.outlet AND r.data_time >= o.va
     AND (o.valid_to IS NULL OR r.data_time < o.valid_to)
 LEFT JOIN hj212.current_enterprises e ON e.enterprise = o.enterprise AND r.data_time >= e.valid_from
     AND (e.valid_to IS NULL OR r.data_time < e.valid_to)
-LEFT JOIN LATERAL (
-    SELECT c.* FROM hj212.factors c
-    WHERE c.code = r.factor AND (c.medium = coalesce(o.medium, hj212.medium_of(r.st)) OR c.alias_of IS NULL)
-    ORDER BY c.medium = coalesce(o.medium, hj212.medium_of(r.st)) DESC, c.medium LIMIT 1
-) f ON true;
+LEFT JOIN hj212.factors f ON f.code = hj212.catalogue_code(r.factor)
+    AND (f.alias_of IS NULL OR f.medium = coalesce(o.medium, hj212.medium_of(r.st)));
 COMMENT ON VIEW hj212.v_readings IS
     'one factor of one data logger at one data_time under one CN; value and code as sent, the newest that came';
 
@@ -89,7 +91,7 @@ COMMENT ON VIEW hj212.v_loggers IS 'every data logger that is registered or was 
 
 GRANT SELECT ON hj212.v_readings, hj212.v_packets, hj212.v_rejects, hj212.v_odd_readings, hj212.v_history,
     hj212.v_loggers TO hj212_analyst, hj212_gateway, hj212_aggregator;
-GRANT EXECUTE ON FUNCTION hj212.mask_pw, hj212.medium_of TO PUBLIC;
+GRANT EXECUTE ON FUNCTION hj212.mask_pw, hj212.medium_of, hj212.catalogue_code TO PUBLIC;
 
 GRANT SELECT, INSERT, UPDATE ON hj212.packets, hj212.readings_rtd, hj212.readings_minute, hj212.readings_hour,
     hj212.readings_day, hj212.logger_activity, hj212.journals, hj212.dirty TO hj212_gateway;
