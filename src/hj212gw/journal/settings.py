@@ -16,7 +16,7 @@ class JournalSettings:
     """Settings of one journal.
 
     Attributes:
-        directory: holds this journal and nothing else.
+        directory: where its files are; a journal of its own for each process.
         max_bytes: all segments together; at this size intake stops.
         segment_bytes: a segment over this size is sealed and a new one begun.
         keep_secs: how long a segment stays after it was drained.

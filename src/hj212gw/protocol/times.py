@@ -1,6 +1,6 @@
 """Wire times: QN and DataTime text to aware UTC datetimes and back. The wire runs on UTC+8."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 WIRE_ZONE = timezone(timedelta(hours=8))  # 14.3: loggers run on Beijing time, no daylight saving
 
