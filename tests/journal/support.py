@@ -92,7 +92,8 @@ async def keep_groups(journal, numbers, size=40):
 
 async def quiet(journal):
     """Wait until the writer has nothing left to do."""
-    await until(lambda: journal._writer.wake_at == 1 and not journal._queue)
+    writer = journal._writer
+    await until(lambda: writer.wake_at == 1 and not (writer.queue or writer._chores or writer._removals))
 
 
 def read_all(journal, after_seq=0, most=7):

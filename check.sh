@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Checks everything: format, lint, types, and the tests with branch coverage. The last line is pytest's.
+#
+#   ./check.sh
+#
+# Makes .venv first, unless VENV names another environment. CONTRIBUTING.md has the variables the tests know.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. scripts/environment.sh
+
+PYTHON_FOLDERS=(src simulators scripts bench tests)
+
+run() {
+    say "== $*"
+    "$VENV/bin/python" -m "$@"
+}
+
+make_environment dev
+run ruff format --check "${PYTHON_FOLDERS[@]}"
+run ruff check "${PYTHON_FOLDERS[@]}"
+run mypy
+run pytest --cov --cov-report=term:skip-covered

@@ -1,0 +1,107 @@
+"""`hj212gw journal`: look into a journal, also while a gateway has it open."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hj212gw.cli import options
+from hj212gw.cli.output import print_data, print_json, print_table, say
+from hj212gw.clock import from_us
+from hj212gw.journal import JournalReport, SegmentReport, inspect, verify
+from hj212gw.protocol.times import WIRE_ZONE
+
+_journal = typer.Typer(help="The journal: packets that wait on disk for the database.", no_args_is_help=True)
+
+Directory = Annotated[
+    Path | None, typer.Argument(metavar="[DIRECTORY]", help="The journal's directory; else that of the settings.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_journal, name="journal")
+
+
+@_journal.command("status")
+def status_command(
+    directory: Directory = None,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what a journal holds, drained or not, and which process has it open.
+
+    Example: hj212gw journal status ./data/journal --json
+    """
+    report = inspect(_find(directory, config, data_dir))
+    if as_json:
+        print_json(_describe(report))
+        return
+    print_data(f"journal    {report.directory}")
+    print_data(f"uuid       {report.uuid or 'unknown'}")
+    print_data(f"opened by  {f'process {report.owner_pid}' if report.owner_pid else 'nobody'}")
+    print_data(f"records    {report.records}")
+    print_data(f"bytes      {report.file_bytes}")
+    columns = ("segment", "first", "last", "records", "bytes", "oldest", "newest", "problem")
+    print_table(columns, [tuple(_describe_segment(segment).values()) for segment in report.segments])
+    for path in report.damaged:
+        print_data(f"damaged and set aside: {path}")
+
+
+@_journal.command("verify")
+def verify_command(
+    directory: Directory = None,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Read and check every group of a journal; exit 1 when something is wrong.
+
+    Example: hj212gw journal verify ./data/journal
+    """
+    findings = verify(_find(directory, config, data_dir))
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            print_data(f"{finding.name}: {finding.slug}: {finding.detail}")
+        say("all is well" if not findings else f"{len(findings)} findings; nothing was changed")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _find(directory: Path | None, config: Path | None, data_dir: Path | None) -> Path:
+    if directory is not None:
+        return directory
+    return options.load(config, {"data_dir": data_dir}).journal.directory
+
+
+def _describe(report: JournalReport) -> dict[str, Any]:
+    return {
+        "directory": str(report.directory),
+        "uuid": report.uuid and str(report.uuid),
+        "owner_pid": report.owner_pid,
+        "records": report.records,
+        "file_bytes": report.file_bytes,
+        "segments": [_describe_segment(segment) for segment in report.segments],
+        "damaged": [str(path) for path in report.damaged],
+    }
+
+
+def _describe_segment(segment: SegmentReport) -> dict[str, Any]:
+    return {
+        "name": segment.name,
+        "first_seq": segment.first_seq,
+        "last_seq": segment.last_seq,
+        "records": segment.records,
+        "file_bytes": segment.file_bytes,
+        "oldest": _moment(segment.oldest_us),
+        "newest": _moment(segment.newest_us),
+        "problem": segment.problem,
+    }
+
+
+def _moment(us: int) -> str | None:
+    """Write a moment in local time (UTC+8); None where there is none."""
+    return from_us(us).astimezone(WIRE_ZONE).isoformat(timespec="milliseconds") if us else None
