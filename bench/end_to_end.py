@@ -56,10 +56,12 @@ class Sender(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport):
+        """Begin to send."""
         self.transport = transport
         self.more()
 
     def more(self):
+        """Send what the window allows."""
         upto = min(len(self.frames), self.acked + self.window)
         if upto - self.sent >= self.window // 4 or (upto == len(self.frames) > self.sent):
             self.transport.write(b"".join(self.frames[self.sent : upto]))
@@ -67,6 +69,7 @@ class Sender(asyncio.Protocol):
             self.sent = upto
 
     def data_received(self, data):
+        """Count answers."""
         self.acked += data.count(b"\n")
         now = time.perf_counter()
         while self.times and self.times[0][0] <= self.acked:
@@ -76,6 +79,7 @@ class Sender(asyncio.Protocol):
             self.done.set_result(None)
 
     def connection_lost(self, exc):
+        """Fail where answers are missing."""
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("closed by the gateway"))
 
@@ -117,9 +121,7 @@ async def wait_stored(connection, count):
 
 async def copy_bare(connection, frames):
     """Copy the same rows, made before the clock starts, with nothing but asyncpg."""
-    await connection.execute(
-        "TRUNCATE hj212.packets, hj212.readings_rtd, hj212.reading_history, hj212.dirty"
-    )
+    await connection.execute("TRUNCATE hj212.packets, hj212.readings_rtd, hj212.reading_history, hj212.dirty")
     numbers = dict(await connection.fetch("SELECT mn, logger_id FROM hj212.loggers"))
     now = datetime.now(UTC)
     arrivals = [read_arrival(frame, now, "127.0.0.1:1") for frame in frames]

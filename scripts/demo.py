@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from hj212gw.protocol.times import format_data_time, format_qn
 from hj212gw.store.binaries import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_FOLDER, FAST_FOLDER = ROOT / "demo", ROOT / "demo" / "fast"
 PROGRAMS = Path(sys.executable).parent
 GATEWAY_PORT, HTTP_PORT = 9212, 9213
 START_SECS = 120.0
@@ -42,6 +42,10 @@ COUNTS = """SELECT (SELECT count(*) FROM hj212.v_packets) AS packets,
        (SELECT count(*) FROM hj212.v_loggers WHERE connected) AS loggers"""
 LATEST = """SELECT data_time, outlet_name, factor_name, rtd, unit, data_flag FROM hj212.v_readings
  WHERE cn = '2011' ORDER BY data_time DESC LIMIT 10"""
+
+
+# What asking a gateway that ends, and its database, can raise.
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class DemoFailed(Exception):
@@ -82,18 +86,18 @@ class Demo:
             send_odd_frames(*self._address())
             self._say_where()
             self._watch()
-        finally:
             report = self._end_fleet()
-            stored = self._count_stored(report) if report else None
+            stored = self._count_stored(report["acked"])
             self._end_gateway()
+        finally:
+            self._kill()
+            self.ready_file.unlink(missing_ok=True)
         say_result(report, stored)
 
     def _stop(self, _number: int, _frame: object) -> None:
         """Ask for the end; the second time, end at once."""
         if self.stopping.is_set():
-            for process in (self.fleet, self.gateway):
-                if process is not None:
-                    process.kill()
+            self._kill()
         elif self.gateway is not None:
             say("stopping: data loggers first, then gateway and database; Ctrl-C again ends all at once")
         self.stopping.set()
@@ -168,57 +172,73 @@ class Demo:
         self.fleet = self._spawn("fleet", "hj212-sim", *arguments, stdout=self.report_file)
 
     def _say_where(self) -> None:
-        log = self._log("gateway")
+        place = "" if self.folder == DEFAULT_FOLDER else f" --data-dir {self.folder}"
         say(f"gateway   {self.ready['gateway']}")
-        say(f"metrics   http://{self.ready['http']}/metrics (also /healthz, /readyz)")
+        say(f"metrics   http://{self.ready['http']}/metrics")
         say(f"database  {self.ready['dsn']}")
-        say(f"log       {log if not log.is_relative_to(Path.cwd()) else log.relative_to(Path.cwd())}")
-        say('ask       in another terminal: ./demo.sh --sql "SELECT ..." (or psql with the address above)')
-        say(f"\nEvery few seconds, the answers counted by the gateway and the result of\n\n{COUNTS}\n")
-        say(f"{'time':<10}{'acked':>10}{'packets':>12}{'readings':>12}{'loggers':>10}")
+        say(f"logs      {self.folder}/*.log")
+        say(f'ask       in another terminal: ./demo.sh{place} --sql "SELECT ..."')
+        say(f"\nCtrl-C ends. Every few seconds: answers counted by the gateway, and the result of\n\n{COUNTS}\n")
+        say(f"{'time':<8}{'acked':>12}{'packets':>12}{'readings':>12}{'loggers':>12}")
 
     def _watch(self) -> None:
         """Print one line every few seconds until the end is asked for or due."""
-        ends_at = time.monotonic() + self.options.seconds if self.options.seconds else None
+        ends_at = time.monotonic() + (self.options.seconds or float("inf"))
         while not self.stopping.is_set():
             began = time.monotonic()
-            acked = read_acked(self.ready["http"])
-            packets, readings, loggers = asyncio.run(ask(self.ready["dsn"], COUNTS))[0]
-            line = f"{datetime.now():%H:%M:%S}  {acked:>10,}{packets:>12,}{readings:>12,}{loggers:>10,}"  # noqa: DTZ005
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-            pause = max(self.options.every, BUSY_SHARE * (time.monotonic() - began))
-            if ends_at is not None:
-                pause = min(pause, ends_at - time.monotonic())
-                if pause <= 0:
-                    return
-            self.stopping.wait(pause)
+            try:
+                self._print_counts()
+            except UNREACHABLE as error:
+                say(f"no counts: {error}")
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                return
+            self.stopping.wait(min(left, max(self.options.every, BUSY_SHARE * (time.monotonic() - began))))
             for name, process in (("gateway", self.gateway), ("fleet", self.fleet)):
                 if process is not None and process.poll() is not None and not self.stopping.is_set():
                     raise DemoFailed(f"the {name} ended by itself:\n{self._tail(name)}")
 
-    def _end_fleet(self) -> dict[str, Any]:
-        """Let the data loggers finish; return their report, empty where there is none."""
-        if self.fleet is None:
-            return {}
-        end(self.fleet)
-        text = self.report_file.read_text()
-        return json.loads(text) if text.strip() else {}
+    def _print_counts(self) -> None:
+        acked = read_acked(self.ready["http"])
+        counts = asyncio.run(ask(self.ready["dsn"], COUNTS))[0]
+        cells = "".join(f"{count:>12,}" for count in (acked, *counts))
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')}{cells}\n")
+        sys.stdout.flush()
 
-    def _count_stored(self, report: dict[str, Any]) -> int:
-        """Wait until the database holds as many packets as this run had acknowledged."""
+    def _end_fleet(self) -> dict[str, Any]:
+        """Let the data loggers finish, and return their report.
+
+        Raises:
+            DemoFailed: there is none.
+        """
+        if self.fleet is not None:
+            end(self.fleet)
+        try:
+            report: dict[str, Any] = json.loads(self.report_file.read_text())
+        except ValueError as error:
+            raise DemoFailed(f"the fleet left no report:\n{self._tail('fleet')}") from error
+        return report
+
+    def _count_stored(self, acked: int) -> int:
+        """Wait until the database holds as many packets as were acknowledged in this run; return how many it holds."""
         deadline = time.monotonic() + STOP_SECS
         statement = "SELECT count(*) FROM hj212.v_packets WHERE received_at >= $1 AND mn <> $2"
         while True:
-            stored = asyncio.run(ask(self.ready["dsn"], statement, self.options.began_at, ODD_MN))[0][0]
-            if stored >= report["acked"] or time.monotonic() > deadline:
-                return int(stored)
+            stored = int(asyncio.run(ask(self.ready["dsn"], statement, self.options.began_at, ODD_MN))[0][0])
+            if stored >= acked or time.monotonic() > deadline:
+                return stored
             time.sleep(0.2)  # the database has no event for it
 
     def _end_gateway(self) -> None:
-        if self.gateway is not None:
-            end(self.gateway)
-        self.ready_file.unlink(missing_ok=True)
+        if self.gateway is not None and end(self.gateway):
+            raise DemoFailed(f"the gateway did not stop in order:\n{self._tail('gateway')}")
+
+    def _kill(self) -> None:
+        """End at once what still runs; its PostgreSQL ends with the gateway."""
+        for process in (self.fleet, self.gateway):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
 
     def _tail(self, name: str) -> str:
         path = self._log(name)
@@ -226,31 +246,29 @@ class Demo:
         return "\n".join([*lines, f"(whole log: {path})"])
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a process in order, or at once when it takes too long."""
+def end(process: "subprocess.Popen[bytes]") -> int:
+    """Stop a process in order, or at once when it takes too long; return its exit code."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
-        process.wait(STOP_SECS)
+        return process.wait(STOP_SECS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        return process.wait()
 
 
-def say_result(report: dict[str, Any], stored: int | None) -> None:
+def say_result(report: dict[str, Any], stored: int) -> None:
     """Compare what the data loggers saw acknowledged with what the database holds.
 
     Raises:
         DemoFailed: packets are missing.
     """
-    if not report or stored is None:
-        raise DemoFailed("the data loggers left no report")
-    say(
-        f"data loggers: sent {report['sent']:,}, acknowledged {report['acked']:,}, unacknowledged {report['unacked']:,}"
-    )
-    say(f"database: {stored:,} packets of this run")
+    say(f"fleet     sent {report['sent']:,}, acknowledged {report['acked']:,}, unacknowledged {report['unacked']:,}")
+    say(f"database  {stored:,} packets of this run")
     if stored < report["acked"]:
         raise DemoFailed(f"{report['acked'] - stored} acknowledged packets are not in the database")
+    if report["unacked"]:
+        raise DemoFailed(f"{report['unacked']} packets were not acknowledged")
 
 
 def find_port(wanted: int) -> int:
@@ -308,8 +326,7 @@ def send_odd_frames(host: str, port: int) -> None:
     with socket.create_connection((host, port), timeout=30) as line:
         for frame in good:
             line.sendall(frame)
-            answers = Counter(line.recv(4096))
-            if not answers:
+            if not line.recv(4096):
                 raise DemoFailed("the gateway closed the connection")
         line.sendall(broken)
 
@@ -326,7 +343,7 @@ def print_query(folder: Path, statement: str) -> None:
         raise DemoFailed("no demo runs here: start ./demo.sh first") from error
     try:
         rows = asyncio.run(ask(dsn, statement))
-    except (OSError, asyncpg.PostgresError) as error:
+    except UNREACHABLE as error:
         raise DemoFailed(f"{type(error).__name__}: {error}") from error
     if rows:
         print_table(list(rows[0].keys()), [list(row.values()) for row in rows])
@@ -355,7 +372,7 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     """Run the demonstration, or ask the running one."""
     options = read_options()
-    folder = options.data_dir or ROOT / ("demo" if options.speed == 1 else "demo/fast")
+    folder = options.data_dir or (DEFAULT_FOLDER if options.speed == 1 else FAST_FOLDER)
     try:
         if options.sql:
             print_query(folder.absolute(), options.sql)

@@ -6,7 +6,6 @@ import random
 
 import asyncpg
 import pytest
-
 from tests.support import GatewayProcess, Logger, assert_exactly_once, make_frame, secs, wait_until
 
 KILLS = int(os.environ.get("HJ212_TEST_KILLS", "3"))  # 20 in the long form

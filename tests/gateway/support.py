@@ -132,8 +132,9 @@ class LiveGateway:
         self.lines = []
 
     async def connect(self, **options):
-        """Open a line."""
-        self.lines.append(Line(*await asyncio.open_connection(*self.address, **options)))
+        """Open a line; a socket of the test's own may be given."""
+        address = () if "sock" in options else self.address
+        self.lines.append(Line(*await asyncio.open_connection(*address, **options)))
         return self.lines[-1]
 
     def records(self, kind=ACCEPTED):

@@ -147,7 +147,7 @@ async def test_half_closed_sender_gets_its_answers(tmp_path):
 @on_both_loops
 async def test_half_closed_sender_gets_answers_of_the_same_moment(tmp_path):
     """An end that the loop sees in the same turn as the commit does not cut the answer off."""
-    async with live_gateway(tmp_path) as live:
+    async with live_gateway(tmp_path, journal={"group_wait_secs": 0.2}) as live:
         line = await live.connect()
         await line.send(frame())
         await eventually(lambda: live.intake.waiting_bytes)

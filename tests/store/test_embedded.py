@@ -11,12 +11,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.conftest import FAST
+from tests.support import secs, wait_for
 
 from hj212gw.errors import ConfigError, StoreUnavailable
 from hj212gw.store.binaries import find_binaries
 from hj212gw.store.embedded import EmbeddedOptions, EmbeddedServer
-from tests.conftest import FAST
-from tests.support import secs, wait_for
 
 OPTIONS = EmbeddedOptions(settings=FAST, start_timeout_secs=secs(30))
 
@@ -100,6 +100,7 @@ def is_alive(pid):
 
 
 async def commit(dsn):
+    """Commit one row."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE TABLE kept (value integer)")
     await connection.execute("INSERT INTO kept VALUES (1)")
@@ -107,6 +108,7 @@ async def commit(dsn):
 
 
 async def count(dsn):
+    """Count the rows committed."""
     connection = await asyncpg.connect(dsn)
     try:
         return await connection.fetchval("SELECT count(*) FROM kept")
@@ -122,7 +124,9 @@ def test_ordinary_user_runs_it():
         pytest.skip("runuser is not installed")
     script = "import sys; sys.path[:0] = sys.argv[3].split(':')\n" + PARENT
     path = ":".join(entry for entry in sys.path if entry)
-    readable = subprocess.run(["runuser", "-u", "nobody", "--", sys.executable, "-c", ""], check=False, capture_output=True)
+    readable = subprocess.run(
+        ["runuser", "-u", "nobody", "--", sys.executable, "-c", ""], check=False, capture_output=True
+    )
     if readable.returncode:
         pytest.skip("the environment cannot be read by the account nobody")
     home = Path(tempfile.mkdtemp(prefix="hj212-test-"))
@@ -210,7 +214,7 @@ async def test_long_path_gets_a_short_socket(folder):
     assert len(str(socket_dir)) < 80
     assert await query(server, "SELECT 1") == 1
     await server.stop()
-    assert not socket_dir.exists()
+    assert not socket_dir.exists()  # noqa: ASYNC240 - a look at a local folder
 
 
 async def test_second_server_on_a_directory_is_refused(folder):

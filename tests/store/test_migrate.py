@@ -14,6 +14,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def connection(postgres_dsn):
+    """A plain connection to an empty database."""
     connection = await asyncpg.connect(postgres_dsn)
     yield connection
     await connection.close()
@@ -66,6 +67,7 @@ async def test_check_schema_refuses_a_newer_database(connection):
 
 
 async def is_hypertable(connection):
+    """Whether TimescaleDB makes the partitions."""
     return await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") > 0
 
 
@@ -112,7 +114,10 @@ async def test_future_packets_move_into_their_partition(connection):
         later,
         NOW,
     )
-    assert await connection.fetchval("SELECT relname FROM hj212.packets p JOIN pg_class c ON c.oid = p.tableoid") == "packets_future"
+    assert (
+        await connection.fetchval("SELECT relname FROM hj212.packets p JOIN pg_class c ON c.oid = p.tableoid")
+        == "packets_future"
+    )
     await connection.fetchval("SELECT hj212.ensure_partitions($1)", later)
     where = await connection.fetchval("SELECT relname FROM hj212.packets p JOIN pg_class c ON c.oid = p.tableoid")
     assert where == f"packets_{later:%Y%m%d}"

@@ -21,11 +21,13 @@ MN = "010000A8900016F000169DC0"
 
 
 def frame(cp, *, qn="20260301120000001", cn="2061", mn=MN, flag=";Flag=5"):
+    """One frame."""
     header = f"QN={qn};" if qn else ""
     return encode_frame(f"{header}ST=32;CN={cn};PW=123456;MN={mn}{flag};CP=&&{cp}&&".encode())
 
 
 def hour(value, *, at="20260301110000", flag="N", factor="w01018"):
+    """The data area of an hour."""
     return f"DataTime={at};{factor}-Avg={value},{factor}-Flag={flag}"
 
 
@@ -50,6 +52,7 @@ class Store:
         self.position = 0
 
     async def write(self, *frames, at=NOW, held=False, rejects=(), activity=()):
+        """Write one batch, the frames a second apart."""
         packets = [self.rows(raw, at + timedelta(seconds=index), held) for index, raw in enumerate(frames)]
         batch = Batch(packets, list(rejects), list(activity), self.position, self.position + 1, at)
         outcome = await self.writer.write(batch)
@@ -57,13 +60,16 @@ class Store:
         return outcome
 
     def rows(self, raw, at, held=False):
+        """Make the rows of one frame."""
         arrival = read_arrival(raw, at, "127.0.0.1:1000")
         return make_rows(arrival, logger_id=None if held else self.numbers[arrival.packet.mn])
 
     async def count(self, table):
+        """Count the rows of a table or view."""
         return await self.admin.fetchval(f"SELECT count(*) FROM hj212.{table}")
 
     async def reading(self):
+        """Return the only reading there is."""
         rows = await self.admin.fetch("SELECT * FROM hj212.v_readings")
         assert len(rows) == 1
         return rows[0]
@@ -160,9 +166,7 @@ async def test_packet_without_qn_repeats_within_five_minutes(store):
     assert (await store.write(raw, raw, at=at + timedelta(hours=1))).repeated == 1
 
 
-@pytest.mark.parametrize(
-    "data_time", ["20400101000000", "20200101000000", "nonsense", "20260303130000"]
-)
+@pytest.mark.parametrize("data_time", ["20400101000000", "20200101000000", "nonsense", "20260303130000"])
 async def test_odd_data_time_is_kept_apart(store, data_time):
     """Readings with an impossible DataTime are stored beside the others, their packet as any."""
     outcome = await store.write(frame(hour("1", at=data_time)))

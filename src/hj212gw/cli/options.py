@@ -18,9 +18,7 @@ Dsn = Annotated[str | None, typer.Option("--dsn", help="The database, as postgre
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on for data loggers.")]
 PortNumber = Annotated[int | None, typer.Option("--port", help="TCP port for data loggers; 0 takes any free one.")]
 Http = Annotated[str | None, typer.Option("--http", help="host:port of /metrics, /healthz and /readyz.")]
-ReadyFile = Annotated[
-    Path | None, typer.Option("--ready-file", help="JSON file written once everything listens.")
-]
+ReadyFile = Annotated[Path | None, typer.Option("--ready-file", help="JSON file written once everything listens.")]
 UnknownMn = Annotated[
     str | None, typer.Option("--unknown-mn", help="accept: register as found; hold: keep apart until registered.")
 ]

@@ -192,5 +192,3 @@ def _drain_limits(settings: Settings) -> DrainLimits:
             packets_days=retention.packets_days,
         ),
     )
-
-

@@ -61,9 +61,7 @@ async def _run(settings: "Settings", dsn: str, ready_file: Path | None) -> None:
     stopped = asyncio.ensure_future(running.wait_for_stop())
     async with AsyncExitStack() as stack:
         accepts_unknown = settings.gateway.unknown_mn == "accept"
-        started = await stack.enter_async_context(
-            running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown)
-        )
+        started = await stack.enter_async_context(running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown))
         say(f"gateway   {started.gateway}")
         say(f"http      http://{started.http}/metrics /healthz /readyz")
         if ready_file is not None:

@@ -70,9 +70,7 @@ async def _run(settings: "Settings", ready_file: Path | None) -> None:
             dsn = secret.get_secret_value()
         await _migrate(dsn, settings, stack)
         accepts_unknown = settings.gateway.unknown_mn != "hold"
-        started = await stack.enter_async_context(
-            running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown)
-        )
+        started = await stack.enter_async_context(running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown))
         _announce(started, settings)
         if ready_file is not None:
             running.write_ready_file(ready_file, started)

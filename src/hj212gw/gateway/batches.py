@@ -114,9 +114,7 @@ class BatchMaker:
             data_time = before.last_data_time
         self._heard[packet.mn] = Activity(packet.mn, packet.received_at, data_time, skew)
 
-    async def _number(
-        self, connection: Connection, arrivals: list[Arrival], verdicts: list[Verdict]
-    ) -> None:
+    async def _number(self, connection: Connection, arrivals: list[Arrival], verdicts: list[Verdict]) -> None:
         """Find the numbers of registered data loggers; register unknown ones where that is the policy."""
         new: set[str] = set()
         found: dict[str, str] = {}

@@ -33,15 +33,19 @@ class Intake:
         admission: knows the loggers' intervals.
         clock: stamps arrivals.
         high_water_bytes: most that may wait for the disk in all before sessions pause.
+        max_sessions: connections open at a time.
     """
 
-    def __init__(self, journal: Journal, admission: "Admission", clock: Clock, *, high_water_bytes: int) -> None:
+    def __init__(
+        self, journal: Journal, admission: "Admission", clock: Clock, *, high_water_bytes: int, max_sessions: int
+    ) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
         self._journal = journal
         self._admission = admission
         self._clock = clock
         self._high_water_bytes = high_water_bytes
+        self._max_sessions = max_sessions
         self._waiting_bytes = 0
         self._accepted = 0
         self._received = 0
@@ -55,16 +59,19 @@ class Intake:
         """Bytes of accepted frames that are not on disk yet."""
         return self._waiting_bytes
 
-    def session_opened(self, session: "Session") -> None:
-        """Note a new connection."""
+    def session_opened(self, session: "Session") -> bool:
+        """Note a new connection; False when it is one too many."""
         self.sessions.add(session)
         telemetry.session_opened(session.session_id, session.peer)
+        return len(self.sessions) <= self._max_sessions
 
     def session_closed(self, session: "Session", reason: str) -> None:
         """Note a connection's end, once."""
         self.sessions.discard(session)
         self._paused.discard(session)
         self._blocked.discard(session)
+        for event in session.take_leftovers():
+            self._give_up(session, event)
         telemetry.session_closed(
             session.session_id,
             session.peer,
@@ -164,6 +171,17 @@ class Intake:
         session.reject_count += 1
         telemetry.frame_rejected(discard.reason, session.peer, discard.detail)
         return True
+
+    def _give_up(self, session: "Session", event: Frame | Discard) -> None:
+        """Count what was read and found no room until its connection ended; it was not answered."""
+        if isinstance(event, Discard) and event.reason == "noise":
+            self._discard(session, event)
+            return
+        reason = event.reason if isinstance(event, Discard) else "other"
+        self._received += 1
+        session.reject_count += 1
+        telemetry.frame_rejected(reason, session.peer, "the connection ended before the journal had room for it")
+        telemetry.reject_dropped(reason, len(event.raw))
 
 
 def _nothing() -> None:

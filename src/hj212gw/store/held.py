@@ -12,9 +12,7 @@ from hj212gw.store.writer import touch_dirty
 MakeRows = Callable[[list[PacketRow]], Awaitable[list[PacketRows]]]
 
 
-async def release_held(
-    connection: Connection, make_rows: MakeRows, *, now: datetime, limit: int
-) -> tuple[int, int]:
+async def release_held(connection: Connection, make_rows: MakeRows, *, now: datetime, limit: int) -> tuple[int, int]:
     """Store the readings of held packets whose data logger is registered now, with their own arrival.
 
     Args:

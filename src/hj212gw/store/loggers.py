@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-
 class KnownLogger(NamedTuple):
     """A registered data logger; `pw` None means any, `interval_secs` is its real-time interval."""
 

@@ -46,9 +46,7 @@ def load_migrations() -> list[Migration]:
     folder = resources.files("hj212gw.store") / "sql" / "migrations"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     texts = [(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files]
-    return [
-        Migration(int(name[:4]), name, sql, hashlib.sha256(sql.encode()).hexdigest()) for name, sql in texts
-    ]
+    return [Migration(int(name[:4]), name, sql, hashlib.sha256(sql.encode()).hexdigest()) for name, sql in texts]
 
 
 async def migrate(
@@ -137,11 +135,12 @@ async def check_schema(connection: Connection) -> None:
 
 async def _prepare(connection: Connection) -> None:
     """Make room for the list of migrations; take TimescaleDB where the server brings it."""
-    available = await connection.fetchval(
-        "SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'"
+    # Its library's own setting tells that it is preloaded: that list itself only superusers may read.
+    usable = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
+        " AND EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers')"
     )
-    preloaded = "timescaledb" in (await connection.fetchval("SHOW shared_preload_libraries"))
-    if available and preloaded:
+    if usable:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
     await connection.execute("CREATE SCHEMA IF NOT EXISTS hj212")
     await connection.execute(

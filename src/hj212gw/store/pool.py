@@ -27,9 +27,7 @@ CONNECTION_ERRORS = (
 )
 
 
-async def connect(
-    dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0
-) -> Connection:
+async def connect(dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0) -> Connection:
     """Open one connection.
 
     Args:

@@ -38,9 +38,7 @@ async def maintain(connection: Connection, retention: Retention, now: datetime) 
         for table, option in _TABLES.items():
             days = getattr(retention, option)
             if days is not None:
-                dropped += await connection.fetchval(
-                    load_query("drop_partitions"), table, now - timedelta(days=days)
-                )
+                dropped += await connection.fetchval(load_query("drop_partitions"), table, now - timedelta(days=days))
         row = await connection.fetchrow(load_query("ensure_partitions"), now)
     except CONNECTION_ERRORS as error:
         raise sort_error(error) from error

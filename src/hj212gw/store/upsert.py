@@ -115,9 +115,7 @@ async def _store_fresh(connection: Connection, packets: list[PacketRows]) -> lis
         first.setdefault((rows.packet.qn_at, rows.packet.digest), rows)
     await connection.execute(load_query("stage_packets"))
     await connection.execute("TRUNCATE staged_packets")
-    await copy_rows(
-        connection, "staged_packets", [rows.packet for rows in first.values()], PacketRow._fields
-    )
+    await copy_rows(connection, "staged_packets", [rows.packet for rows in first.values()], PacketRow._fields)
     keys = await connection.fetch(load_query("store_staged_packets"))
     return [first[key["qn_at"], key["digest"]] for key in keys]
 

@@ -225,9 +225,7 @@ def _open_one(connection: "Connection | None") -> Connection:
     return connection
 
 
-async def _drop_recent_repeats(
-    connection: Connection, packets: list[PacketRows]
-) -> tuple[list[PacketRows], int]:
+async def _drop_recent_repeats(connection: Connection, packets: list[PacketRows]) -> tuple[list[PacketRows], int]:
     """Drop packets without QN that came within five minutes before, in this batch or the slot before theirs."""
     without = [rows.packet for rows in packets if not rows.has_qn]
     if not without:

@@ -40,17 +40,24 @@ CREATE TABLE hj212.partitions (
     CHECK (from_at < to_at)
 );
 
+-- The schema TimescaleDB's functions stand in, quoted; NULL on plain PostgreSQL. Named in every call of them,
+-- because the extension may stand outside the search path, and others may create functions in public.
+CREATE FUNCTION hj212.timescale_schema() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'timescaledb'
+$$;
+
 -- Creates a time series table out of its column list.
 CREATE FUNCTION hj212.create_series(
     new_table text, columns text, time_column text, step interval, back interval, catches_future boolean
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO hj212.series VALUES (new_table, time_column, step, back, catches_future);
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+    IF hj212.timescale_schema() IS NOT NULL THEN
         EXECUTE format('CREATE TABLE hj212.%I (%s)', new_table, columns);
         EXECUTE format(
-            'SELECT create_hypertable(%L, %L, chunk_time_interval => %L::interval, create_default_indexes => false)',
-            'hj212.' || new_table, time_column, step);
+            'SELECT %s.create_hypertable(%L, %L, chunk_time_interval => %L::interval, create_default_indexes => false)',
+            hj212.timescale_schema(), 'hj212.' || new_table, time_column, step);
     ELSE
         EXECUTE format('CREATE TABLE hj212.%I (%s) PARTITION BY RANGE (%I)', new_table, columns, time_column);
     END IF;

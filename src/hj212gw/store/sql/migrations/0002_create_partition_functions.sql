@@ -102,7 +102,7 @@ DECLARE
     target hj212.series;
     created integer := 0;
 BEGIN
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+    IF hj212.timescale_schema() IS NOT NULL THEN
         RETURN 0;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('hj212.partitions'));
@@ -115,7 +115,7 @@ $$;
 
 -- Drops what lies wholly before a moment; returns how many partitions or chunks went.
 CREATE FUNCTION hj212.drop_partitions(target text, before_at timestamptz)
-RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, hj212, public AS $$
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, hj212 AS $$
 DECLARE
     old record;
     dropped integer := 0;
@@ -123,8 +123,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM hj212.series s WHERE s.table_name = target) THEN
         RAISE EXCEPTION 'no time series is called %', target;
     END IF;
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
-        EXECUTE format('SELECT count(*) FROM drop_chunks(%L, older_than => %L::timestamptz)', 'hj212.' || target, before_at)
+    IF hj212.timescale_schema() IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) FROM %s.drop_chunks(%L, older_than => %L::timestamptz)',
+                       hj212.timescale_schema(), 'hj212.' || target, before_at)
         INTO dropped;
         RETURN dropped;
     END IF;

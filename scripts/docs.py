@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Write what the documentation takes from the code: the example settings and the tables of docs/.
+
+`make docs` runs it; `tests/test_docs.py` compares. In a page, what is made stands between two comments.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hj212gw.config_docs import example_toml, markdown_table
+from hj212gw.events import event_table
+from hj212gw.telemetry import metric_table
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = Path("config/hj212gw.example.toml")
+PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"))
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": markdown_table,
+    "metrics": metric_table,
+    "events": event_table,
+}
+
+_BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(page: str) -> str:
+    """Return a page with every made block as the code says it is now."""
+    return _BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", page)
+
+
+def make_all() -> dict[Path, str]:
+    """Return every file that is made, wholly or in part, by its path in the project."""
+    pages = {page: fill((ROOT / page).read_text(encoding="utf-8")) for page in PAGES}
+    return {EXAMPLE: example_toml(), **pages}
+
+
+def main() -> None:
+    """Write what differs and say so."""
+    for path, text in make_all().items():
+        if not (ROOT / path).exists() or (ROOT / path).read_text(encoding="utf-8") != text:
+            (ROOT / path).write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {path}\n")
+
+
+if __name__ == "__main__":
+    main()
