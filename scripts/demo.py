@@ -15,8 +15,9 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ LATEST = """SELECT data_time, outlet_name, factor_name, rtd, unit, data_flag FRO
 
 
 # What asking a gateway that ends, and its database, can raise.
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+UNREACHABLE = (OSError, HTTPException, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class DemoFailed(Exception):
@@ -294,9 +295,10 @@ async def ask(dsn: str, statement: str, *values: object) -> list[asyncpg.Record]
 
 def read_acked(http: str) -> int:
     """Read how many answers to uploads the gateway has sent."""
-    with urllib.request.urlopen(f"http://{http}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    values = [line.rpartition(" ")[2] for line in lines if line.startswith('hj212gw_acks_sent_total{cn="9014"}')]
+    with closing(HTTPConnection(http, timeout=10)) as line:
+        line.request("GET", "/metrics")
+        lines = line.getresponse().read().decode().splitlines()
+    values = [text.rpartition(" ")[2] for text in lines if text.startswith('hj212gw_acks_sent_total{cn="9014"}')]
     return int(float(values[0])) if values else 0
 
 

@@ -91,10 +91,14 @@ class Counts:
         key = f"hj212gw_{name}", tuple(sorted(labels.items()))
         return counted(name, **labels) - self._before.get(key, 0.0)
 
+    def sum(self, name):
+        """Tell by how much a family grew over all its labels."""
+        samples = [sample for family in REGISTRY.collect() for sample in family.samples]
+        return sum(self(name, **sample.labels) for sample in samples if sample.name == f"hj212gw_{name}")
+
     def reject_total(self):
         """Tell how many frames were rejected, whatever for."""
-        reasons = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
-        return sum(self("frames_rejected_total", reason=reason) for reason in reasons)
+        return self.sum("frames_rejected_total")
 
 
 async def eventually(holds, timeout=10.0):
@@ -148,6 +152,15 @@ class LiveGateway:
     def rejects(self):
         """Return reason and bytes of the rejects in the journal."""
         return [(record.note.partition("\t")[0], record.body) for record in self.records(REJECT)]
+
+    async def drain_until(self, holds):
+        """Confirm what the journal holds, as a drain does that is quick, until something is true."""
+
+        def confirm():
+            self.journal.confirm(self.journal.stats().head_seq, 1)
+            return holds()
+
+        await eventually(confirm)
 
     def session(self):
         """Return the only session."""

@@ -1,12 +1,14 @@
 """Migrations: forward only, checksummed, safe to run twice and at once."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from hj212gw.errors import SchemaMismatch
+from hj212gw.store.engine import read_engine
 from hj212gw.store.migrate import check_schema, load_migrations, migrate, read_state
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,6 +41,22 @@ async def test_migrate_runs_safely_at_once(postgres_dsn):
     assert sorted(map(len, done)) == [0, len(load_migrations())]
     await first.close()
     await second.close()
+
+
+async def test_migrate_needs_no_superuser(connection):
+    """A login that may create schemas and roles is enough; the gateway's functions run with its rights."""
+    keeper = f"hj212_test_{secrets.token_hex(6)}"
+    database = await connection.fetchval("SELECT current_database()")
+    await connection.execute(f"CREATE ROLE {keeper} CREATEROLE")
+    await connection.execute(f"GRANT CREATE ON DATABASE {database} TO {keeper}")
+    await connection.execute(f"SET ROLE {keeper}")
+    await migrate(connection, now=NOW)
+    await connection.execute("RESET ROLE")
+    await connection.execute("SET ROLE hj212_gateway")
+    await connection.fetchval("SELECT hj212.ensure_partitions($1)", NOW + timedelta(days=60))
+    await connection.fetchval("SELECT hj212.drop_partitions('packets', $1)", NOW)
+    await connection.execute("RESET ROLE")
+    await connection.execute(f"DROP OWNED BY {keeper} CASCADE; DROP ROLE {keeper}")
 
 
 async def test_check_schema_refuses_an_empty_database(connection):
@@ -121,6 +139,48 @@ async def test_future_packets_move_into_their_partition(connection):
     await connection.fetchval("SELECT hj212.ensure_partitions($1)", later)
     where = await connection.fetchval("SELECT relname FROM hj212.packets p JOIN pg_class c ON c.oid = p.tableoid")
     assert where == f"packets_{later:%Y%m%d}"
+
+
+async def add_reading(connection, data_time):
+    """Store one real-time reading of a moment."""
+    await connection.execute(
+        "INSERT INTO hj212.readings_rtd (logger_id, nth, data_time, received_at, st, cn, factor)"
+        " VALUES (1, 0, $1, $1, '32', '2011', 'w01018')",
+        data_time,
+    )
+
+
+async def test_retention_leaves_the_empty_past_alone(connection):
+    """Past its retention, the partition for late data goes with what it holds; empty, it is not made anew each time."""
+    await migrate(connection, now=NOW)
+    if await is_hypertable(connection):
+        pytest.skip("chunks are dropped by drop_chunks")
+    now = NOW + timedelta(days=100)
+
+    async def maintain():
+        dropped = await connection.fetchval("SELECT hj212.drop_partitions('readings_rtd', $1)", now - timedelta(days=90))
+        return dropped, await connection.fetchval("SELECT hj212.ensure_partitions($1)", now)
+
+    await maintain()
+    assert await maintain() == (0, 0)
+    await add_reading(connection, now - timedelta(days=95))
+    assert await maintain() == (1, 1)
+    assert await connection.fetchval("SELECT count(*) FROM hj212.readings_rtd") == 0
+
+
+async def test_retention_drops_whole_chunks(connection):
+    """On TimescaleDB too only what lies wholly before the moment goes, wherever the extension stands."""
+    if not await connection.fetchval("SELECT count(*) FROM pg_settings WHERE name LIKE 'timescaledb.%'"):
+        pytest.skip("plain PostgreSQL")
+    await connection.execute("CREATE SCHEMA elsewhere")
+    await connection.execute("CREATE EXTENSION timescaledb SCHEMA elsewhere")
+    await migrate(connection, now=NOW)
+    for days in (0, 2, 100):
+        await add_reading(connection, NOW - timedelta(days=days))
+    assert (await read_engine(connection)).table_bytes["readings_rtd"] > 0
+    await connection.execute("SET ROLE hj212_gateway")
+    assert await connection.fetchval("SELECT hj212.drop_partitions('readings_rtd', $1)", NOW - timedelta(days=1)) == 2
+    assert await connection.fetchval("SELECT min(data_time) FROM hj212.readings_rtd") == NOW
 
 
 async def test_retention_drops_whole_partitions(connection):

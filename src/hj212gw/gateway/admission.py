@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from hj212gw.store.loggers import KnownLogger
@@ -34,6 +35,7 @@ class Admission:
         self.accepts_unknown = accepts_unknown
         self._snapshot = snapshot
         self._loggers: dict[str, KnownLogger] = {}
+        self._kept: dict[str, KnownLogger] | None = None  # what the snapshot file holds; None: unknown
 
     def judge(self, mn: str, pw: str) -> Verdict:
         """Tell what to think of a packet's MN and PW; the PW is compared in constant time."""
@@ -54,21 +56,28 @@ class Admission:
         self._loggers.setdefault(mn, KnownLogger(mn, None, st, None))
 
     def replace(self, loggers: Iterable[KnownLogger]) -> None:
-        """Take the registry as it is now and keep it in the snapshot file."""
-        fresh = {logger.mn: logger for logger in loggers}
-        if fresh == self._loggers:
-            return
-        self._loggers = fresh
-        draft = self._snapshot.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump([list(logger) for logger in self._loggers.values()], file)
-        draft.replace(self._snapshot)
+        """Take the registry as it is now; keep it in the snapshot file when it changed.
+
+        A disk without room keeps the snapshot of before: draining must go on, for it is what makes room.
+        """
+        self._loggers = {logger.mn: logger for logger in loggers}
+        if self._loggers != self._kept:
+            with suppress(OSError):
+                self._write_snapshot()
 
     def load_snapshot(self) -> int:
         """Read the snapshot file; return how many data loggers it held, 0 where there is none."""
         try:
             rows = json.loads(self._snapshot.read_text())
-            self._loggers = {row[0]: KnownLogger(*row) for row in rows}
-        except (OSError, ValueError, TypeError, IndexError):
+            self._kept = {row[0]: KnownLogger(*row) for row in rows}
+        except (OSError, ValueError, TypeError, LookupError):
             return 0  # a first start, or a file cut short: the database will tell
+        self._loggers = dict(self._kept)
         return len(self._loggers)
+
+    def _write_snapshot(self) -> None:
+        draft = self._snapshot.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump([list(logger) for logger in self._loggers.values()], file)
+        draft.replace(self._snapshot)
+        self._kept = dict(self._loggers)

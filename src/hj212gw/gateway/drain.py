@@ -7,11 +7,12 @@ rows, so that a crash between two steps stores nothing twice and loses nothing.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from hj212gw import telemetry
-from hj212gw.errors import PositionMoved, SchemaMismatch, StoreUnavailable
+from hj212gw.errors import RowsRefused, SchemaMismatch, StoreError, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
 from hj212gw.store.retention import Retention, maintain
@@ -28,6 +29,7 @@ _ACTIVITY_SECS = 5.0
 _MAINTENANCE_SECS = 3600.0
 _RELEASE_PACKETS = 500
 _MISMATCH_WAIT_SECS = 5.0
+_LONG_AGO = float("-inf")
 
 
 class DrainLimits(NamedTuple):
@@ -102,7 +104,7 @@ class Drain:
             except SchemaMismatch as error:
                 telemetry.store_failed(error)
                 delay = max(delay, _MISMATCH_WAIT_SECS)
-            except (StoreUnavailable, PositionMoved) as error:
+            except StoreError as error:
                 telemetry.store_failed(error)
             if self._away_since is None:
                 self._away_since = asyncio.get_running_loop().time()
@@ -110,7 +112,7 @@ class Drain:
                 delay = limits.retry_first_secs  # it had worked in between
             if self._stopped.is_set():
                 return
-            await self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
+            await self.pause(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads reconnects
             delay = min(limits.retry_max_secs, delay * 2)
 
     def stop(self) -> None:
@@ -118,7 +120,14 @@ class Drain:
         self._stopped.set()
         self.wake()
 
-    async def _pause(self, secs: float) -> None:
+    def abort(self) -> None:
+        """Cut the connections, so that whatever waits for the database fails at once."""
+        with suppress(StoreUnavailable):
+            self._writer.connection.terminate()
+        with suppress(StoreUnavailable):
+            self._writer.numbering.terminate()
+
+    async def pause(self, secs: float) -> None:
         """Wait before the next try; new records do not shorten it, a stop does."""
         try:
             async with asyncio.timeout(secs):
@@ -184,12 +193,12 @@ class Drain:
 
     def _is_due(self, limits: DrainLimits) -> bool:
         now = asyncio.get_running_loop().time()
-        return self._writer.registry_changed or now >= self._due.get("registry", 0.0) + limits.refresh_secs
+        return self._writer.registry_changed or now >= self._due.get("registry", _LONG_AGO) + limits.refresh_secs
 
     def _pass(self, chore: str, every_secs: float) -> bool:
         """Tell whether a chore's time has come, and set its next."""
         now = asyncio.get_running_loop().time()
-        if now < self._due.get(chore, 0.0):
+        if now < self._due.get(chore, _LONG_AGO):
             return False
         self._due[chore] = now + every_secs
         return True
@@ -211,13 +220,16 @@ class Drain:
     async def _release(self, limits: DrainLimits) -> None:
         """Release held packets whose data loggers are registered now, a bounded run at a time."""
         connection = self._writer.connection
-        released, readings = await release_held(
-            connection, self._remake, now=self._clock.now(), limit=min(limits.batch_packets, _RELEASE_PACKETS)
-        )
+        limit = min(limits.batch_packets, _RELEASE_PACKETS)
+        try:
+            released, readings = await release_held(connection, self._remake, now=self._clock.now(), limit=limit)
+        except RowsRefused as error:
+            telemetry.store_failed(error)  # they stay held and visible; what comes must be drained all the same
+            return
         if released:
             telemetry.packets_released(released)
             telemetry.readings_stored(readings)
-            self._due["registry"] = float("-inf")  # more may be waiting
+            self._due["registry"] = _LONG_AGO  # more may be waiting
 
     async def _remake(self, held: list[PacketRow]) -> list[PacketRows]:
         return await self._maker.remake(self._writer.connection, held)

@@ -1,7 +1,7 @@
 """The gateway as a whole: listen, keep, drain, stop in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import NamedTuple
 
 from hj212gw import telemetry
@@ -16,7 +16,7 @@ from hj212gw.journal import Journal, JournalObserver, JournalSettings
 from hj212gw.store.writer import Writer
 
 _TICK_SECS = 1.0
-_CLOSE_SECS = 1.0  # for answers still in socket buffers
+_CLOSE_SECS = 1.0  # for answers still in socket buffers, and for a database that was cut off
 _IDLE_INTERVALS = 3  # 15 minutes or three of the logger's own intervals, whichever is longer
 
 
@@ -73,6 +73,7 @@ class Gateway:
         self._draining: asyncio.Task[None] | None = None
         self._sessions_made = 0
         self._stopping = False
+        self._full_reason = ""
         self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
 
     async def start(self, *, accepts_unknown: bool) -> tuple[str, int]:
@@ -103,7 +104,7 @@ class Gateway:
             maker = BatchMaker(self._admission)
             writer = self._writer_of(self._journal)
             self._drain = Drain(self._journal, writer, maker, self._admission, self._clock)
-            self._draining = asyncio.create_task(self._run_drain(self._drain))
+            self._draining = asyncio.create_task(self._keep_draining(self._drain))
         telemetry.gateway_started(*address, journal=str(self._journal.uuid))
         return address
 
@@ -113,19 +114,15 @@ class Gateway:
             return "the gateway is stopping"
         if self.failed.done():
             return str(self.failed.result())
-        stats = self._journal.stats()
-        if stats.is_full:
-            return f"the journal has no room ({stats.total_bytes} bytes in {self._journal_settings.directory})"
-        return None
+        self._watch_room()
+        return self._full_reason or None
 
     def publish(self) -> None:
         """Bring the metrics up to date; called before each scrape."""
         self._intake.publish_counts()
         stats = self._journal.stats()
         oldest = None if stats.oldest_pending_us is None else stats.oldest_pending_us / 1_000_000
-        telemetry.journal_measured(
-            stats.pending_records, stats.pending_bytes, oldest, stats.total_bytes
-        )
+        telemetry.journal_measured(stats.pending_records, stats.pending_bytes, oldest, stats.total_bytes)
 
     async def stop(self) -> None:
         """Stop in order: no new lines, no reading, what came is kept and answered, then drained."""
@@ -170,7 +167,7 @@ class Gateway:
     def _observe(self) -> JournalObserver:
         return JournalObserver(
             on_commit=self._committed,
-            on_full=telemetry.journal_filled,
+            on_full=self._fill,
             on_room=self._room,
             on_damage=lambda damage: telemetry.journal_damaged(str(damage.path)),
             on_failure=self._fail,
@@ -181,20 +178,44 @@ class Gateway:
         if self._drain is not None:
             self._drain.wake()
 
+    def _fill(self, reason: str) -> None:
+        """Tell that data loggers have to wait, and why."""
+        self._full_reason = f"the journal has no room: {reason}"
+        telemetry.journal_filled(reason)
+
+    def _watch_room(self) -> None:
+        """Tell when real-time data begins to wait, which is before all does, and when nothing waits any more."""
+        stats = self._journal.stats()
+        if stats.is_nearly_full and not self._full_reason:
+            where = self._journal_settings.directory
+            self._fill(f"{where} holds {stats.total_bytes} bytes, the rest is for hour and day data")
+        elif self._full_reason and not stats.is_nearly_full:
+            self._full_reason = ""
+            telemetry.journal_freed()
+
     def _room(self) -> None:
-        telemetry.journal_freed()
+        self._watch_room()
         self._intake.resume_blocked()
 
     def _fail(self, error: Hj212Error) -> None:
-        if not self.failed.done():
-            telemetry.journal_failed(error)
-            self.failed.set_result(error)
+        if self.failed.done():
+            return
+        (telemetry.journal_failed if isinstance(error, JournalError) else telemetry.store_failed)(error)
+        self.failed.set_result(error)
 
-    async def _run_drain(self, drain: Drain) -> None:
+    async def _keep_draining(self, drain: Drain) -> None:
+        """Drain until stopped; a fault nobody thought of is told and tried again, for intake can go on without."""
         try:
-            await drain.run(self._drain_limits)
-        except Hj212Error as error:
-            self._fail(error)
+            while error := await _outcome(drain.run(self._drain_limits)):
+                if isinstance(error, Hj212Error):
+                    self._fail(error)
+                    return
+                telemetry.store_failed(error)
+                context = {"message": "the drain met a fault it does not know", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+                if self._stopping:
+                    return
+                await drain.pause(self._drain_limits.retry_max_secs)
         finally:
             await drain.close()
 
@@ -204,6 +225,7 @@ class Gateway:
         while True:
             await asyncio.sleep(_TICK_SECS)
             self.publish()
+            self._watch_room()
             now = loop.time()
             for session in list(self._intake.sessions):
                 longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)
@@ -246,6 +268,19 @@ class Gateway:
             return
         self._drain.stop()
         _, late = await asyncio.wait({self._draining}, timeout=self._limits.stop_timeout_secs)
+        if late:
+            self._drain.abort()
+            _, late = await asyncio.wait(late, timeout=_CLOSE_SECS)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _outcome(work: Coroutine[None, None, None]) -> BaseException | None:
+    """Run a coroutine to its end and return what it raised; cancelled with us, whatever it is doing."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    return task.exception()

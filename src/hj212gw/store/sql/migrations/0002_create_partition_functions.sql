@@ -118,6 +118,7 @@ CREATE FUNCTION hj212.drop_partitions(target text, before_at timestamptz)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, hj212 AS $$
 DECLARE
     old record;
+    is_filled boolean;
     dropped integer := 0;
 BEGIN
     IF NOT EXISTS (SELECT FROM hj212.series s WHERE s.table_name = target) THEN
@@ -130,13 +131,29 @@ BEGIN
         RETURN dropped;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('hj212.partitions'));
-    FOR old IN SELECT p.partition_name FROM hj212.partitions p
+    FOR old IN SELECT p.partition_name, count(*) OVER () AS in_all FROM hj212.partitions p
                WHERE p.table_name = target AND p.to_at <= before_at ORDER BY p.from_at LOOP
+        -- Alone it is the one that late data falls into, made again after each drop: while empty it stays.
+        IF old.in_all = 1 THEN
+            EXECUTE format('SELECT EXISTS (SELECT FROM hj212.%I)', old.partition_name) INTO is_filled;
+            EXIT WHEN NOT is_filled;
+        END IF;
         EXECUTE format('DROP TABLE hj212.%I', old.partition_name);
         DELETE FROM hj212.partitions p WHERE p.partition_name = old.partition_name;
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;
+END
+$$;
+
+-- Size of a series with its chunks, indexes and long values, on TimescaleDB.
+CREATE FUNCTION hj212.hypertable_bytes(target text)
+RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, hj212 AS $$
+DECLARE
+    bytes bigint;
+BEGIN
+    EXECUTE format('SELECT %s.hypertable_size(%L)', hj212.timescale_schema(), 'hj212.' || target) INTO bytes;
+    RETURN coalesce(bytes, 0);
 END
 $$;
 

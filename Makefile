@@ -1,0 +1,25 @@
+# Short names for the scripts; nothing here is needed to use them.
+
+VENV ?= .venv
+
+.PHONY: check demo format docs bench clean
+
+check: ## what continuous integration checks
+	./check.sh
+
+demo: ## gateway, database and a simulated city until Ctrl-C
+	./demo.sh
+
+format: ## put the code into its format
+	$(VENV)/bin/python -m ruff format src simulators scripts bench tests
+	$(VENV)/bin/python -m ruff check --fix src simulators scripts bench tests
+
+docs: ## write what the documentation takes from the code
+	$(VENV)/bin/python scripts/docs.py
+
+bench: ## the figures of the README
+	$(VENV)/bin/python bench/codec.py
+	$(VENV)/bin/python bench/end_to_end.py
+
+clean: ## remove what the scripts and tools made, the demo's data included
+	rm -rf .venv .ci-venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
