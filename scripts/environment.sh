@@ -45,6 +45,6 @@ make_environment() {
     python=$(find_python)
     say "making $VENV with $("$python" --version) and installing what hj212gw needs: about a minute"
     "$python" -m venv --clear "$VENV"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]"
+    "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[$extra]"
     printf '%s\n' "$wanted" >"$VENV/.made-with-$extra"
 }

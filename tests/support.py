@@ -3,21 +3,27 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
 import asyncpg
+from tests.conftest import FAST
 
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
 from hj212gw.protocol.times import format_data_time, format_qn
+from hj212gw.store.embedded import EmbeddedOptions, EmbeddedServer
+from hj212gw.store.migrate import migrate
 
 TIME_SCALE = float(os.environ.get("HJ212_TEST_TIME_SCALE", "1"))
 FACTORS = ("w01018", "w21003", "w01001", "w00000")
@@ -33,21 +39,35 @@ def digest_of(frame):
     return blake2b(frame[6 : 6 + int(frame[2:6])], digest_size=16).digest()
 
 
-def make_frame(mn, number, *, moment=None, cn="2011", flag=5, pw="123456", factors=FACTORS):
-    """One upload that asks for an answer; `number` makes it distinct."""
+def make_frame(mn, number, *, moment=None, cn="2011", flag=5, pw="123456", factors=FACTORS, extra=""):
+    """One upload that asks for an answer; `number` makes it distinct, `extra` stands behind its readings."""
     moment = moment or datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3) + timedelta(seconds=number)
     values = ";".join(f"{code}-Rtd={number % 90 + 0.25},{code}-Flag=N" for code in factors)
+    values += f";{extra}" if extra else ""
     qn = f"{format_qn(moment)[:14]}{number % 1000:03d}"
     segment = f"QN={qn};ST=32;CN={cn};PW={pw};MN={mn};Flag={flag};CP=&&DataTime={format_data_time(moment)};{values}&&"
     return encode_frame(segment.encode())
 
 
-class GatewayProcess:
-    """A gateway in a process of its own."""
+def as_env(settings):
+    """Turn settings, `{"gateway.port": 1}`, into environment variables."""
+    return {f"HJ212GW_{name.upper().replace('.', '__')}": str(value) for name, value in settings.items()}
 
-    def __init__(self, folder: Path, command="up", *options, env=None):
+
+def run_cli(*arguments, settings=None, timeout=60):
+    """Run a command to its end; return exit code, stdout and stderr."""
+    command = [sys.executable, "-m", "hj212gw", *map(str, arguments)]
+    env = {**os.environ, **as_env(settings or {})}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=secs(timeout), check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+class GatewayProcess:
+    """A gateway in a process of its own; settings by their full names, beside options of the command line."""
+
+    def __init__(self, folder: Path, command="up", *options, env=None, settings=None):
         self.folder, self.command, self.options = folder, command, options
-        self.env = {**os.environ, **(env or {})}
+        self.env = {**os.environ, **as_env(settings or {}), **(env or {})}
         self.ready_file = folder / "ready.json"
         self.log_file = folder / "gateway.log"
         self.process = None
@@ -56,24 +76,46 @@ class GatewayProcess:
 
     def start(self, timeout=60):
         """Start and wait until everything listens; a restart takes the same port."""
-        self.ready_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "hj212gw", self.command, "--data-dir", str(self.folder / "data")]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--http", "127.0.0.1:0"]
-        command += ["--ready-file", str(self.ready_file), *self.options]
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=self.env)
+        self.launch()
         wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, timeout)
         assert self.process.poll() is None, self.log()
         self.ready = json.loads(self.ready_file.read_text())
         self.port = int(self.ready["gateway"].rpartition(":")[2])
         return self
 
+    def launch(self):
+        """Start and wait for nothing."""
+        self.ready_file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "hj212gw", self.command, "--data-dir", str(self.folder / "data")]
+        command += ["--host", "127.0.0.1", "--port", str(self.port), "--http", "127.0.0.1:0"]
+        command += ["--ready-file", str(self.ready_file), *self.options]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=self.env)
+
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self.process and self.process.poll() is None:
-            self.stop()
+            if kind is None:
+                assert self.stop() == 0, self.log()
+                self.assert_quiet()
+            else:
+                self.kill()
+
+    def wait(self, timeout=60):
+        """Wait for the process to end and return its exit code."""
+        return self.process.wait(secs(timeout))
+
+    def assert_quiet(self):
+        """Nothing was logged that a library or Python's runtime had to complain about."""
+        log = self.log()
+        complaints = ("Traceback", "never retrieved", "never awaited", "was destroyed", "Exception ignored", "unclosed")
+        assert not [word for word in complaints if word in log], log
+
+    def has_logged(self, event):
+        """Whether the log has a line of an event."""
+        return f'"event": "{event}"' in self.log()
 
     def stop(self, timeout=60):
         """Stop in order and return the exit code."""
@@ -134,6 +176,78 @@ async def wait_until(condition, timeout=30.0):
     return result
 
 
+class Database:
+    """A PostgreSQL server of the test's own, to be stopped, killed and frozen."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="hj212-test-"))
+        self.folder.chmod(0o755)
+        self.server = EmbeddedServer(self.folder / "pg", EmbeddedOptions(settings=FAST))
+
+    @property
+    def dsn(self):
+        """Address of the database, running or not."""
+        return self.server.dsn
+
+    async def start(self, *, migrated=False):
+        """Start the server, with our schema where that is wanted."""
+        await self.server.start()
+        if migrated:
+            connection = await asyncpg.connect(self.dsn)
+            await migrate(connection, now=datetime.now(UTC))
+            await connection.close()
+        return self
+
+    async def stop(self):
+        """Stop the server in order."""
+        await self.server.stop()
+
+    def kill(self):
+        """End every process of the server at once, as a power cut would."""
+        pids = self._pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.server._process.wait(secs(10))
+
+    def freeze(self):
+        """Stop every process of the server where it stands."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        """Let them go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self):
+        """The server's own processes: the one we started and its children."""
+        pid = self.server.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    async def remove(self):
+        """Stop the server and take its files away."""
+        if self.server.running:
+            self.thaw()
+        await self.server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def running_loggers(loggers):
+    """Run data loggers; at the end each stops when all it sent is acknowledged."""
+    running = [asyncio.create_task(logger.run()) for logger in loggers]
+    try:
+        yield loggers
+        for logger in loggers:
+            logger.stopping = True
+        async with asyncio.timeout(secs(60)):
+            await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
 class Logger:
     """A data logger that keeps what was not acknowledged and sends it again after every cut."""
 
@@ -187,6 +301,16 @@ class Logger:
                 await asyncio.sleep(self.pause)
 
 
+async def wait_acked(loggers, count, timeout=30.0):
+    """Wait until so many more packets were acknowledged than when this was called."""
+    before = sum(len(logger.acked) for logger in loggers)
+
+    async def enough():
+        return sum(len(logger.acked) for logger in loggers) >= before + count
+
+    await wait_until(enough, timeout)
+
+
 async def assert_exactly_once(dsn, frames, *, factors=len(FACTORS), timeout=60):
     """Every acknowledged frame is in v_packets exactly once, and its readings in v_readings exactly once."""
     connection = await asyncpg.connect(dsn)
@@ -215,10 +339,28 @@ async def assert_exactly_once(dsn, frames, *, factors=len(FACTORS), timeout=60):
     return len(expected)
 
 
-def assert_conserved(metrics):
-    """Promise 3 for one process that was not killed: nothing is lost between two counters."""
-    accepted = metrics["hj212gw_frames_accepted_total"]
-    assert metrics["hj212gw_frames_received_total"] == accepted + metrics["hj212gw_frames_rejected_total"]
-    stored = metrics["hj212gw_packets_stored_total"] + metrics["hj212gw_packets_repeated_total"]
-    pending = metrics["hj212gw_journal_pending_packets"]
-    assert accepted == stored + pending - metrics["hj212gw_rejects_pending"]
+async def assert_conserved(gateway, *, is_first=True, timeout=30):
+    """Promise 3 for a process that was not killed, once its journal is drained: nothing is lost between two counters.
+
+    `is_first` says that no process before it left records in the journal; what it drained was then accepted by it.
+    """
+
+    async def drained():
+        metrics = await asyncio.to_thread(gateway.metrics)
+        return metrics if metrics["hj212gw_journal_pending_packets"] == 0 else None
+
+    found = await wait_until(drained, timeout)
+    total = {name.removeprefix("hj212gw_").removesuffix("_total"): value for name, value in found.items()}
+    assert total["frames_received"] == total["frames_accepted"] + total["frames_rejected"]
+    stored, repeated = total["packets_stored"], total["packets_repeated"]
+    if not is_first:
+        assert total["frames_accepted"] <= stored + repeated
+        return
+    assert total["frames_accepted"] == stored + repeated
+    assert total["frames_rejected"] == total["rejects_stored"] + total["rejects_dropped"]
+    connection = await asyncpg.connect(gateway.ready["dsn"])
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM hj212.v_packets") == stored
+        assert await connection.fetchval("SELECT count(*) FROM hj212.v_rejects") == total["rejects_stored"]
+    finally:
+        await connection.close()

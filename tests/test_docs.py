@@ -29,7 +29,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("tests/**/*.md")])
 SCRIPTS = ("demo.sh", "check.sh", ".ci/run", "scripts/environment.sh", "Makefile", "Dockerfile")
 MN = "530401A8900016F000169D01"  # registered by config/registry
-DEMO_SECS = 40
+DEMO_SECS = 20
 
 
 def find_blocks(language, page=README):
@@ -114,7 +114,7 @@ def test_files_of_script(script):
     """Every file of the project that a script names exists, and so does the interpreter's line of an executable."""
     path = ROOT / script
     text = path.read_text(encoding="utf-8")
-    names = set(re.findall(r"(?<![\w./-])(?:\./)?((?:scripts|bench|src|simulators|docs)/[\w./-]+|[\w-]+\.sh)", text))
+    names = set(re.findall(r"(?<![\w./-])(?:\./)?((?:scripts|bench|src|simulators|docs)/[\w./-]*\w|[\w-]+\.sh)", text))
     assert [name for name in names if not (ROOT / name).exists()] == []
     if path.suffix == ".sh" or script == ".ci/run":
         assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
@@ -241,7 +241,7 @@ def test_sql_example(filled_dsn, statement):
 def test_demo(tmp_path):
     """The demo acknowledges packets, its database answers the README's examples, and it ends by itself."""
     data_dir = tmp_path / "demo"
-    command = [str(ROOT / "demo.sh"), "--seconds", str(DEMO_SECS), "--every", "1", "--monitors", "40"]
+    command = [str(ROOT / "demo.sh"), "--seconds", str(secs(DEMO_SECS)), "--every", "1", "--monitors", "40"]
     command += ["--port", "0", "--http-port", "0", "--data-dir", str(data_dir)]
     env = {**os.environ, "VENV": sys.prefix}
     with (tmp_path / "demo.out").open("wb") as out:

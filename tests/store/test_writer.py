@@ -176,12 +176,15 @@ async def test_odd_data_time_is_kept_apart(store, data_time):
     assert await store.count("v_readings") == 0
 
 
-@pytest.mark.parametrize("qn", ["20400101191000000", "20010101000000000", "1617957600465", "20261301000000000"])
+@pytest.mark.parametrize(
+    "qn", ["20400101191000000", "20000101000000000", "20991231235959000", "1617957600465", "20261301000000000"]
+)
 async def test_packet_of_any_clock_is_stored_once(store, qn):
-    """A QN decades off, or none at all in truth, still stores the packet once."""
+    """A QN decades off stores the packet once for good; one that is no moment, once within five minutes."""
     raw = frame(hour("1"), qn=qn)
     await store.write(raw)
-    await store.write(raw, at=NOW + timedelta(minutes=2))
+    is_moment = len(qn) == 17 and qn[4:6] <= "12"
+    await store.write(raw, at=NOW + (timedelta(days=9) if is_moment else timedelta(minutes=2)))
     assert await store.count("packets") == 1
 
 

@@ -103,7 +103,7 @@ class Drain:
                 return
             except SchemaMismatch as error:
                 telemetry.store_failed(error)
-                delay = max(delay, _MISMATCH_WAIT_SECS)
+                delay = max(delay, min(_MISMATCH_WAIT_SECS, limits.retry_max_secs))
             except StoreError as error:
                 telemetry.store_failed(error)
             if self._away_since is None:

@@ -24,7 +24,8 @@ OLDEST_DATA = timedelta(days=400)
 NEWEST_DATA = timedelta(days=1)
 
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
-_FIRST_YEAR, _LAST_YEAR = 2000, 2099  # what `packets` is partitioned over
+# What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
+_FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
 _MAX_QN_DIGITS = 18  # fits a bigint
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
@@ -125,7 +126,7 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
 def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
     """Tell the moment a packet's identity lives in: QN's own, independent of arrival, where it has one."""
     moment = parse_qn(qn) if qn else None
-    if moment is not None and _FIRST_YEAR < moment.year < _LAST_YEAR:
+    if moment is not None and _FIRST_QN <= moment <= _LAST_QN:
         return moment, True
     slot = int(received_at.timestamp()) // _SLOT_SECS * _SLOT_SECS
     return datetime.fromtimestamp(slot, UTC), False

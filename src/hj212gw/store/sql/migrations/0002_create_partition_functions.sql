@@ -62,7 +62,7 @@ CREATE FUNCTION hj212.ensure_series(target hj212.series, now_at timestamptz, ahe
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, hj212 AS $$
 DECLARE
     today timestamptz := date_trunc('day', now_at, 'UTC');
-    lowest timestamptz := coalesce(today - target.back, '2000-01-01 00:00:00+00');
+    lowest timestamptz := coalesce(today - target.back, '1999-12-31 00:00:00+00');
     wanted timestamptz := today + greatest(ahead, 2 * target.step);
     have record;
     created integer := 0;

@@ -1,0 +1,198 @@
+"""Senders are acknowledged whatever becomes of the database, and everything is stored once when it is back."""
+
+import asyncio
+
+import pytest
+from tests.support import (
+    Database,
+    GatewayProcess,
+    Logger,
+    assert_conserved,
+    assert_exactly_once,
+    run_cli,
+    running_loggers,
+    secs,
+    wait_acked,
+    wait_for,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+QUICK = {"database.retry_first_secs": 0.1, "database.retry_max_secs": 0.5, "database.statement_timeout_secs": 1}
+
+
+@pytest.fixture
+async def database():
+    """A server of the test's own."""
+    database = Database()
+    yield database
+    await database.remove()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Makes a gateway beside a database; at the end it must stop in order and have had nothing to complain about."""
+    made = []
+
+    def make(database, **settings):
+        named = {name.replace("__", "."): value for name, value in settings.items()}
+        gateway = GatewayProcess(
+            tmp_path, "serve", "--dsn", database.dsn, "--unknown-mn", "accept", settings=QUICK | named
+        )
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        if gateway.process and gateway.process.poll() is None:
+            gateway.kill()
+        gateway.assert_quiet()
+
+
+async def assert_ready(gateway):
+    """The gateway takes packets: its journal is writable."""
+    assert await asyncio.to_thread(gateway.get, "/readyz") == (200, "ready\n")
+
+
+async def finish(gateway, loggers):
+    """All that was acknowledged is stored once, nothing was lost in between, and the gateway stops in order."""
+    frames = [frame for logger in loggers for frame in logger.acked]
+    stored = await assert_exactly_once(gateway.ready["dsn"], frames)
+    await assert_conserved(gateway)
+    assert await asyncio.to_thread(gateway.stop) == 0
+    return stored
+
+
+async def test_database_away_at_start(database, serve):
+    """A gateway that never saw its database accepts, is ready, and drains once the database is there."""
+    await database.start(migrated=True)
+    await database.stop()
+    gateway = serve(database)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger(f"AWAY{number:010d}", gateway.port) for number in range(4)]) as loggers:
+        await wait_acked(loggers, 500)
+        await assert_ready(gateway)
+        await wait_until(lambda: has_logged(gateway, "store.lost"))
+        await database.start()
+        await wait_until(lambda: has_logged(gateway, "store.recovered"))
+        await wait_acked(loggers, 200)
+    assert await finish(gateway, loggers) >= 700
+
+
+async def has_logged(gateway, event):
+    """Whether the gateway wrote an event."""
+    return gateway.has_logged(event)
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+async def test_database_away_under_load(database, serve, end):
+    """However the database ends: senders go on, memory stays flat, and all is there afterwards."""
+    await database.start(migrated=True)
+    gateway = serve(database)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger(f"LOAD{number:010d}", gateway.port) for number in range(8)]) as loggers:
+        await wait_acked(loggers, 2000)
+        if end == "killed":
+            database.kill()
+        await database.stop()
+        await wait_acked(loggers, 1000)
+        before = gateway.memory_bytes()
+        await wait_acked(loggers, 8000)
+        assert gateway.memory_bytes() < 1.2 * before
+        await assert_ready(gateway)
+        metrics = await asyncio.to_thread(gateway.metrics)
+        assert metrics["hj212gw_journal_pending_packets"] > 8000
+        await database.start()
+        await wait_until(lambda: has_logged(gateway, "store.recovered"))
+        await wait_acked(loggers, 500)
+    await finish(gateway, loggers)
+
+
+async def test_database_that_does_not_answer(database, serve):
+    """Frozen longer than a statement may take: the gateway gives up on it, goes on, and comes back."""
+    await database.start(migrated=True)
+    gateway = serve(database)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger(f"COLD{number:010d}", gateway.port) for number in range(4)]) as loggers:
+        await wait_acked(loggers, 500)
+        database.freeze()
+        await wait_until(lambda: has_logged(gateway, "store.lost"))
+        await wait_acked(loggers, 500)
+        await assert_ready(gateway)
+        database.thaw()
+        await wait_until(lambda: has_logged(gateway, "store.recovered"))
+        await wait_acked(loggers, 500)
+    await finish(gateway, loggers)
+
+
+async def test_schema_that_is_not_there_yet(database, serve):
+    """Without migrations nothing is drained and intake goes on; `db migrate` is all that is needed."""
+    await database.start()
+    gateway = serve(database)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger(f"EMPT{number:010d}", gateway.port) for number in range(2)]) as loggers:
+        await wait_acked(loggers, 200)
+        await wait_until(lambda: has_logged(gateway, "store.refused"))
+        assert "hj212gw db migrate" in gateway.log()
+        await assert_ready(gateway)
+        code, _, err = await asyncio.to_thread(run_cli, "db", "migrate", "--dsn", database.dsn)
+        assert code == 0, err
+        await wait_acked(loggers, 200)
+    await finish(gateway, loggers)
+
+
+async def test_stop_while_the_database_is_frozen(database, serve):
+    """A stop does not wait for a database that says nothing longer than it is allowed to."""
+    await database.start(migrated=True)
+    gateway = serve(database, gateway__stop_timeout_secs=1, database__statement_timeout_secs=60)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger(f"STOP{number:010d}", gateway.port) for number in range(2)]) as loggers:
+        await wait_acked(loggers, 300)
+        database.freeze()
+        await wait_acked(loggers, 300)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await asyncio.to_thread(gateway.stop) == 0
+        assert loop.time() - began < secs(6)
+        database.thaw()
+        await asyncio.to_thread(gateway.start)
+    frames = [frame for logger in loggers for frame in logger.acked]
+    await assert_exactly_once(database.dsn, frames)
+    await assert_conserved(gateway, is_first=False)
+    assert await asyncio.to_thread(gateway.stop) == 0
+
+
+async def test_up_starts_without_its_database(database, tmp_path):
+    """`up` with a database that is away takes packets, migrates when it is there, and stops in order."""
+    await database.start()
+    await database.stop()
+    gateway = GatewayProcess(tmp_path, "up", "--dsn", database.dsn, settings=QUICK)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger("UPAWAY00000001", gateway.port)]) as loggers:
+        await wait_acked(loggers, 100)
+        await assert_ready(gateway)
+        await database.start()
+        await wait_until(lambda: has_logged(gateway, "store.recovered"))
+    await finish(gateway, loggers)
+    gateway.assert_quiet()
+
+
+async def test_stop_while_the_database_is_away(database, serve):
+    """What is acknowledged stays in the journal, the stop is quick, and the next start stores it."""
+    await database.start(migrated=True)
+    await database.stop()
+    gateway = serve(database)
+    await asyncio.to_thread(gateway.start)
+    async with running_loggers([Logger("LATE0000000001", gateway.port)]) as loggers:
+        await wait_acked(loggers, 200)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await asyncio.to_thread(gateway.stop) == 0
+    assert loop.time() - began < secs(5)
+    wait_for(lambda: gateway.has_logged("gateway.stopped"))
+    await database.start()
+    await asyncio.to_thread(gateway.start)
+    await assert_exactly_once(database.dsn, loggers[0].acked)
+    await assert_conserved(gateway, is_first=False)
+    assert await asyncio.to_thread(gateway.stop) == 0
