@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: format, lint, types, and the tests with branch coverage. The last line is pytest's.
+# Checks everything: format, lint, types, and the tests with branch coverage. Pytest's closing line is the last one.
 #
 #   ./check.sh
 #
@@ -20,3 +20,11 @@ run ruff format --check "${PYTHON_FOLDERS[@]}"
 run ruff check "${PYTHON_FOLDERS[@]}"
 run mypy
 run pytest --cov --cov-report=term:skip-covered
+
+# What cannot be seen from outside is covered whole.
+report=$("$VENV/bin/python" -m coverage report --fail-under=100 --show-missing --skip-covered \
+    --include='src/hj212gw/protocol/*,src/hj212gw/journal/*') || {
+    say "branch coverage of protocol and journal is below 100 %:"
+    say "$report"
+    exit 1
+}

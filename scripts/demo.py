@@ -7,6 +7,7 @@ stops, then its PostgreSQL. The exit code is 1 when a packet that was acknowledg
 
 import argparse
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -15,17 +16,18 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from odd_logger import MN as ODD_MN
+from odd_logger import send_odd_frames
 
 from hj212gw.cli.output import print_table, say
-from hj212gw.protocol import encode_frame
-from hj212gw.protocol.times import format_data_time, format_qn
 from hj212gw.store.binaries import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +38,6 @@ START_SECS = 120.0
 STOP_SECS = 90.0
 LOG_TAIL_LINES = 15
 BUSY_SHARE = 20  # the count over all rows may take one part in so many of the time
-ODD_MN = "530402A00000000000000DE0"
 
 COUNTS = """SELECT (SELECT count(*) FROM hj212.v_packets) AS packets,
        (SELECT count(*) FROM hj212.v_readings) AS readings,
@@ -80,11 +81,16 @@ class Demo:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         self.folder.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder / "lock"):
+            self._run_locked()
+
+    def _run_locked(self) -> None:
         try:
             self._start_gateway()
             self._import_registry()
             self._start_fleet()
-            send_odd_frames(*self._address())
+            if not send_odd_frames(*self._address()):
+                raise DemoFailed(f"the gateway closed a connection:\n{self._tail('gateway')}")
             self._say_where()
             self._watch()
             report = self._end_fleet()
@@ -247,6 +253,21 @@ class Demo:
         return "\n".join([*lines, f"(whole log: {path})"])
 
 
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two runs do not share a folder.
+
+    Raises:
+        DemoFailed: another run holds it.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoFailed(f"a demo runs in {path.parent} already: stop it, or give another --data-dir") from error
+        yield
+
+
 def end(process: "subprocess.Popen[bytes]") -> int:
     """Stop a process in order, or at once when it takes too long; return its exit code."""
     if process.poll() is None:
@@ -302,37 +323,6 @@ def read_acked(http: str) -> int:
     return int(float(values[0])) if values else 0
 
 
-def make_odd_frames(now: datetime) -> list[bytes]:
-    """What field data loggers get wrong: a replaced hour value, a clock set to 2040, a broken CRC, in this order."""
-    hour = (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
-    fields = [
-        ("2061", format_data_time(hour), "w01018-Cou=812.4,w01018-Min=20.1,w01018-Avg=22.6,w01018-Max=25.3"),
-        ("2061", format_data_time(hour), "w01018-Cou=806.7,w01018-Min=20.1,w01018-Avg=22.4,w01018-Max=25.3"),
-        ("2011", "20400101080000", "w01018-Rtd=23.1"),
-        ("2011", format_data_time(now), "w01018-Rtd=23.4"),
-    ]
-    frames = []
-    for number, (cn, data_time, values) in enumerate(fields):
-        qn = format_qn(now + timedelta(milliseconds=number))
-        segment = (
-            f"QN={qn};ST=32;CN={cn};PW=123456;MN={ODD_MN};Flag=5;CP=&&DataTime={data_time};{values},w01018-Flag=N&&"
-        )
-        frames.append(encode_frame(segment.encode()))
-    frames[-1] = frames[-1].replace(b"w01018-Rtd=23.4", b"w01018-Rtd=93.4")
-    return frames
-
-
-def send_odd_frames(host: str, port: int) -> None:
-    """Send them from one more data logger, each good one after the answer to the one before."""
-    *good, broken = make_odd_frames(datetime.now(UTC))
-    with socket.create_connection((host, port), timeout=30) as line:
-        for frame in good:
-            line.sendall(frame)
-            if not line.recv(4096):
-                raise DemoFailed("the gateway closed the connection")
-        line.sendall(broken)
-
-
 def print_query(folder: Path, statement: str) -> None:
     """Run a statement on the database of the demonstration that is running.
 
@@ -380,7 +370,7 @@ def main() -> None:
             print_query(folder.absolute(), options.sql)
         else:
             Demo(options, folder.absolute()).run()
-    except DemoFailed as failure:
+    except (DemoFailed, *UNREACHABLE) as failure:
         say(f"error: {failure}")
         sys.exit(1)
 

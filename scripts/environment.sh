@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The project's virtual environment. Sourced, in the root of the project, by demo.sh, check.sh and .ci/run.
 #
-# VENV    its folder; .venv unless set. A folder that is set, exists and was not made here is used as it is.
+# VENV    its folder; .venv unless set. One that is set and is there is used as it is.
 # PYTHON  the Python it is made with; unless set, the first of 3.11 to 3.13 that is found.
 
 VENV_IS_GIVEN=${VENV:+yes}
@@ -34,12 +34,12 @@ find_python() {
 # Makes the environment with an extra of pyproject.toml, unless it is there: `embedded`, or `dev`, which holds it.
 make_environment() {
     local extra=$1 python wanted
+    if [ -n "$VENV_IS_GIVEN" ] && [ -x "$VENV/bin/python" ]; then
+        return
+    fi
     wanted="$PWD $(cksum <pyproject.toml)"
     if [ "$(cat "$VENV/.made-with-$extra" 2>/dev/null)" = "$wanted" ] ||
         [ "$(cat "$VENV/.made-with-dev" 2>/dev/null)" = "$wanted" ]; then
-        return
-    fi
-    if [ -n "$VENV_IS_GIVEN" ] && [ -x "$VENV/bin/python" ] && ! compgen -G "$VENV/.made-with-*" >/dev/null; then
         return
     fi
     python=$(find_python)

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 
 from hj212gw.store.embedded import EmbeddedOptions, EmbeddedServer
 
-# HJ212_TEST_TIMESCALE_DSN or HJ212_TEST_POSTGRES_DSN: a login that may create databases, in place of the embedded server.
-GIVEN_DSN = os.environ.get("HJ212_TEST_TIMESCALE_DSN") or os.environ.get("HJ212_TEST_POSTGRES_DSN")
+# A login that may create databases and roles, in place of the embedded server.
+TIMESCALE_DSN = os.environ.get("HJ212_TEST_TIMESCALE_DSN")
+GIVEN_DSN = TIMESCALE_DSN or os.environ.get("HJ212_TEST_POSTGRES_DSN")
+GIVEN_BIN_DIR = os.environ.get("HJ212_TEST_BIN_DIR")
+TIME_SCALE = float(os.environ.get("HJ212_TEST_TIME_SCALE", "1"))
 
 # A test server loses nothing by a crash of the machine; product defaults never say this.
 FAST = {"fsync": "off", "shared_buffers": "64MB", "max_connections": "40", "full_page_writes": "off"}
@@ -28,7 +31,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def with_database(dsn, name):
     """The same server, another database."""
     parts = urlsplit(dsn)
-    return urlunsplit((parts.scheme, parts.netloc or "", f"/{name}", parts.query, ""))
+    return f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else "")
 
 
 async def execute(dsn, statement):
@@ -41,26 +44,48 @@ async def execute(dsn, statement):
 
 
 @pytest.fixture(scope="session")
-def postgres_server_dsn():
+def secs():
+    """A deadline times HJ212_TEST_TIME_SCALE, for slow machines."""
+    return lambda value: value * TIME_SCALE
+
+
+@pytest.fixture(scope="session")
+def embedded_options(secs):
+    """Options of a private server that is quick and forgetful; `_replace` changes one."""
+    return EmbeddedOptions(
+        bin_dir=Path(GIVEN_BIN_DIR) if GIVEN_BIN_DIR else None,
+        settings=FAST,
+        start_timeout_secs=secs(30),
+        stop_timeout_secs=secs(10),
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_server_dsn(embedded_options):
     """An administrator's DSN of the server all tests of the run share."""
     if GIVEN_DSN:
         yield GIVEN_DSN
         return
     folder = Path(tempfile.mkdtemp(prefix="hj212-test-"))
-    folder.chmod(0o755)
-    server = EmbeddedServer(folder / "pg", EmbeddedOptions(settings=FAST))
-    asyncio.run(server.start())
-    yield server.dsn
-    asyncio.run(server.stop())
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.chmod(0o755)  # pytest's own folders are closed to the account that root hands over to
+    server = EmbeddedServer(folder / "pg", embedded_options)
+    try:
+        asyncio.run(server.start())
+        yield server.dsn
+    finally:
+        asyncio.run(server.stop())
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def postgres_dsn(postgres_server_dsn):
     """A database of the test's own, empty, dropped afterwards."""
     name = f"hj212_test_{secrets.token_hex(6)}"
-    asyncio.run(execute(postgres_server_dsn, f"CREATE DATABASE {name}"))
     dsn = with_database(postgres_server_dsn, name)
-    # urlunsplit drops the empty authority's slashes, which asyncpg wants
-    yield dsn if "://" in dsn else dsn.replace(":", "://", 1)
-    asyncio.run(execute(postgres_server_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(execute(postgres_server_dsn, f"CREATE DATABASE {name}"))
+    try:
+        if TIMESCALE_DSN:
+            asyncio.run(execute(dsn, "CREATE EXTENSION IF NOT EXISTS timescaledb"))
+        yield dsn
+    finally:
+        asyncio.run(execute(postgres_server_dsn, f"DROP DATABASE {name} WITH (FORCE)"))

@@ -12,12 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
 import asyncpg
+import pytest
 from tests.conftest import FAST
 
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
@@ -174,6 +175,19 @@ async def wait_until(condition, timeout=30.0):
             raise AssertionError(f"not within {secs(timeout)} s: {condition}")
         await asyncio.sleep(0.05)  # the database has no event for it
     return result
+
+
+@contextmanager
+def mounted(folder, options):
+    """Mount a disk in memory, small or read-only, for as long as the context lasts; only root may."""
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("such a disk needs the right to mount one")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 class Database:

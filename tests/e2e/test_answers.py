@@ -2,12 +2,9 @@
 
 import asyncio
 import socket
-from datetime import UTC, datetime
 
-import asyncpg
 import pytest
 from tests.support import (
-    GatewayProcess,
     Logger,
     assert_conserved,
     assert_exactly_once,
@@ -16,8 +13,6 @@ from tests.support import (
     secs,
     wait_acked,
 )
-
-from hj212gw.store.migrate import migrate
 
 NOISE = (
     b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
@@ -28,16 +23,12 @@ NOISE = (
 
 
 @pytest.fixture
-async def gateway(tmp_path, postgres_dsn):
+async def gateway(serve, dsn):
     """A gateway that takes everybody, beside a migrated database."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await migrate(connection, now=datetime.now(UTC))
-    await connection.close()
-    process = GatewayProcess(tmp_path, "serve", "--dsn", postgres_dsn, "--unknown-mn", "accept")
+    process = serve(dsn, "--unknown-mn", "accept")
     await asyncio.to_thread(process.start)
     yield process
     assert await asyncio.to_thread(process.stop) == 0
-    process.assert_quiet()
 
 
 async def count_answers(port, data, count):

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 from tests.support import (
-    Database,
-    GatewayProcess,
     Logger,
     assert_conserved,
     assert_exactly_once,
@@ -19,35 +17,8 @@ from tests.support import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-QUICK = {"database.retry_first_secs": 0.1, "database.retry_max_secs": 0.5, "database.statement_timeout_secs": 1}
-
-
-@pytest.fixture
-async def database():
-    """A server of the test's own."""
-    database = Database()
-    yield database
-    await database.remove()
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Makes a gateway beside a database; at the end it must stop in order and have had nothing to complain about."""
-    made = []
-
-    def make(database, **settings):
-        named = {name.replace("__", "."): value for name, value in settings.items()}
-        gateway = GatewayProcess(
-            tmp_path, "serve", "--dsn", database.dsn, "--unknown-mn", "accept", settings=QUICK | named
-        )
-        made.append(gateway)
-        return gateway
-
-    yield make
-    for gateway in made:
-        if gateway.process and gateway.process.poll() is None:
-            gateway.kill()
-        gateway.assert_quiet()
+ACCEPT = ("--unknown-mn", "accept")
+QUICK = {"database__retry_first_secs": 0.1, "database__retry_max_secs": 0.5, "database__statement_timeout_secs": 1}
 
 
 async def assert_ready(gateway):
@@ -68,7 +39,7 @@ async def test_database_away_at_start(database, serve):
     """A gateway that never saw its database accepts, is ready, and drains once the database is there."""
     await database.start(migrated=True)
     await database.stop()
-    gateway = serve(database)
+    gateway = serve(database.dsn, *ACCEPT, **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger(f"AWAY{number:010d}", gateway.port) for number in range(4)]) as loggers:
         await wait_acked(loggers, 500)
@@ -89,7 +60,7 @@ async def has_logged(gateway, event):
 async def test_database_away_under_load(database, serve, end):
     """However the database ends: senders go on, memory stays flat, and all is there afterwards."""
     await database.start(migrated=True)
-    gateway = serve(database)
+    gateway = serve(database.dsn, *ACCEPT, **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger(f"LOAD{number:010d}", gateway.port) for number in range(8)]) as loggers:
         await wait_acked(loggers, 2000)
@@ -112,7 +83,7 @@ async def test_database_away_under_load(database, serve, end):
 async def test_database_that_does_not_answer(database, serve):
     """Frozen longer than a statement may take: the gateway gives up on it, goes on, and comes back."""
     await database.start(migrated=True)
-    gateway = serve(database)
+    gateway = serve(database.dsn, *ACCEPT, **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger(f"COLD{number:010d}", gateway.port) for number in range(4)]) as loggers:
         await wait_acked(loggers, 500)
@@ -129,7 +100,7 @@ async def test_database_that_does_not_answer(database, serve):
 async def test_schema_that_is_not_there_yet(database, serve):
     """Without migrations nothing is drained and intake goes on; `db migrate` is all that is needed."""
     await database.start()
-    gateway = serve(database)
+    gateway = serve(database.dsn, *ACCEPT, **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger(f"EMPT{number:010d}", gateway.port) for number in range(2)]) as loggers:
         await wait_acked(loggers, 200)
@@ -145,7 +116,8 @@ async def test_schema_that_is_not_there_yet(database, serve):
 async def test_stop_while_the_database_is_frozen(database, serve):
     """A stop does not wait for a database that says nothing longer than it is allowed to."""
     await database.start(migrated=True)
-    gateway = serve(database, gateway__stop_timeout_secs=1, database__statement_timeout_secs=60)
+    slow = {**QUICK, "database__statement_timeout_secs": 60}
+    gateway = serve(database.dsn, *ACCEPT, gateway__stop_timeout_secs=1, **slow)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger(f"STOP{number:010d}", gateway.port) for number in range(2)]) as loggers:
         await wait_acked(loggers, 300)
@@ -163,11 +135,11 @@ async def test_stop_while_the_database_is_frozen(database, serve):
     assert await asyncio.to_thread(gateway.stop) == 0
 
 
-async def test_up_starts_without_its_database(database, tmp_path):
+async def test_up_starts_without_its_database(database, serve):
     """`up` with a database that is away takes packets, migrates when it is there, and stops in order."""
     await database.start()
     await database.stop()
-    gateway = GatewayProcess(tmp_path, "up", "--dsn", database.dsn, settings=QUICK)
+    gateway = serve(database.dsn, command="up", **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger("UPAWAY00000001", gateway.port)]) as loggers:
         await wait_acked(loggers, 100)
@@ -175,14 +147,13 @@ async def test_up_starts_without_its_database(database, tmp_path):
         await database.start()
         await wait_until(lambda: has_logged(gateway, "store.recovered"))
     await finish(gateway, loggers)
-    gateway.assert_quiet()
 
 
 async def test_stop_while_the_database_is_away(database, serve):
     """What is acknowledged stays in the journal, the stop is quick, and the next start stores it."""
     await database.start(migrated=True)
     await database.stop()
-    gateway = serve(database)
+    gateway = serve(database.dsn, *ACCEPT, **QUICK)
     await asyncio.to_thread(gateway.start)
     async with running_loggers([Logger("LATE0000000001", gateway.port)]) as loggers:
         await wait_acked(loggers, 200)

@@ -3,11 +3,9 @@
 import asyncio
 from datetime import UTC, datetime
 
-import asyncpg
 import pytest
 from tests.support import (
     FACTORS,
-    GatewayProcess,
     Logger,
     assert_conserved,
     assert_exactly_once,
@@ -21,28 +19,18 @@ from tests.support import (
 )
 
 from hj212gw.protocol import encode_frame
-from hj212gw.store.migrate import migrate
 
 KNOWN, UNKNOWN, OTHER = "53040120250001", "53040120250002", "53040120250003"
 
 
 @pytest.fixture
-async def connection(postgres_dsn):
-    """A connection to a migrated database."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await migrate(connection, now=datetime.now(UTC))
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def serve(tmp_path, postgres_dsn, connection):
+async def gateway(serve, dsn):
     """A gateway with the default of `serve`: what is unknown is held."""
-    process = GatewayProcess(tmp_path, "serve", "--dsn", postgres_dsn)
+    process = serve(dsn)
     await asyncio.to_thread(process.start)
     yield process
-    assert await asyncio.to_thread(process.stop) == 0
-    process.assert_quiet()
+    if process.process.poll() is None:
+        assert await asyncio.to_thread(process.stop) == 0
 
 
 async def register(folder, dsn, *mns, pw="123456"):
@@ -75,91 +63,91 @@ async def packets_in(connection, state, count):
     return await wait_until(found)
 
 
-async def test_held_packets_are_released_with_their_arrival(serve, connection, tmp_path):
+async def test_held_packets_are_released_with_their_arrival(gateway, connection, tmp_path):
     """Unknown: acknowledged, stored, no readings. Registered: the readings appear with the arrival of then."""
     frames = [make_frame(UNKNOWN, number) for number in range(30)]
     strangers = [make_frame(OTHER, number) for number in range(5)]
-    await send(serve.port, frames + strangers)
+    await send(gateway.port, frames + strangers)
     held = await packets_in(connection, "unregistered", 35)
     assert set(held) == {digest_of(frame) for frame in frames + strangers}
     assert {tuple(row["warnings"]) for row in held.values()} == {("unknown_mn",)}
     assert await connection.fetchval("SELECT count(*) FROM hj212.v_readings") == 0
     rows = await connection.fetch("SELECT mn, registered FROM hj212.v_loggers ORDER BY mn")
     assert not any(row["registered"] for row in rows)
-    await register(tmp_path, serve.ready["dsn"], UNKNOWN)
+    await register(tmp_path, gateway.ready["dsn"], UNKNOWN)
     released = await packets_in(connection, "stored", 30)
-    await assert_exactly_once(serve.ready["dsn"], frames)
+    await assert_exactly_once(gateway.ready["dsn"], frames)
     for digest, row in released.items():
         assert row["received_at"] == held[digest]["received_at"]
     arrivals = await connection.fetch("SELECT DISTINCT received_at FROM hj212.v_readings")
     assert {row["received_at"] for row in arrivals} == {row["received_at"] for row in released.values()}
     assert await connection.fetchval("SELECT count(*) FROM hj212.v_readings") == 30 * len(FACTORS)
     assert set(await packets_in(connection, "unregistered", 5)) == {digest_of(frame) for frame in strangers}
-    await assert_conserved(serve)
+    await assert_conserved(gateway)
 
 
-async def test_release_goes_on_under_load(serve, connection, tmp_path):
+async def test_release_goes_on_under_load(gateway, connection, tmp_path):
     """A data logger that is registered while it sends loses nothing on either side of that moment."""
-    async with running_loggers([Logger(UNKNOWN, serve.port), Logger(KNOWN, serve.port)]) as loggers:
+    async with running_loggers([Logger(UNKNOWN, gateway.port), Logger(KNOWN, gateway.port)]) as loggers:
         await wait_acked(loggers, 300)
-        await register(tmp_path, serve.ready["dsn"], UNKNOWN, KNOWN)
+        await register(tmp_path, gateway.ready["dsn"], UNKNOWN, KNOWN)
         await wait_acked(loggers, 300)
     frames = [frame for logger in loggers for frame in logger.acked]
     await packets_in(connection, "stored", len(frames))
-    await assert_exactly_once(serve.ready["dsn"], frames)
-    await assert_conserved(serve)
+    await assert_exactly_once(gateway.ready["dsn"], frames)
+    await assert_conserved(gateway)
 
 
-async def test_wrong_password_is_acknowledged_and_flagged(serve, connection, tmp_path):
+async def test_wrong_password_is_acknowledged_and_flagged(gateway, connection, tmp_path):
     """The packet is stored with its readings and a warning; the right one has none."""
-    await register(tmp_path, serve.ready["dsn"], KNOWN)
+    await register(tmp_path, gateway.ready["dsn"], KNOWN)
     right, wrong = make_frame(KNOWN, 1), make_frame(KNOWN, 2, pw="654321")
 
     async def is_known():
-        metrics = await asyncio.to_thread(serve.metrics)
-        await send(serve.port, [wrong])
+        metrics = await asyncio.to_thread(gateway.metrics)
+        await send(gateway.port, [wrong])
         return metrics['hj212gw_loggers_questioned_total{verdict="wrong_password"}']
 
     await wait_until(is_known)
-    await send(serve.port, [right])
-    await assert_exactly_once(serve.ready["dsn"], [right, wrong])
+    await send(gateway.port, [right])
+    await assert_exactly_once(gateway.ready["dsn"], [right, wrong])
     stored = await packets_in(connection, "stored", 2)
     assert stored[digest_of(right)]["warnings"] == []
-    assert "wrong_password" in serve.log()
-    await assert_conserved(serve)
+    assert "wrong_password" in gateway.log()
+    await assert_conserved(gateway)
 
 
-async def test_accept_registers_as_found(tmp_path, postgres_dsn, connection):
+async def test_accept_registers_as_found(serve, dsn, connection):
     """With `accept` an unknown data logger is registered from its first packet on, and its readings are stored."""
-    process = GatewayProcess(tmp_path, "serve", "--dsn", postgres_dsn, "--unknown-mn", "accept")
-    await asyncio.to_thread(process.start)
+    gateway = serve(dsn, "--unknown-mn", "accept")
+    await asyncio.to_thread(gateway.start)
     frames = [make_frame(UNKNOWN, number, pw="any") for number in range(5)]
-    await send(process.port, frames)
-    await assert_exactly_once(postgres_dsn, frames)
+    await send(gateway.port, frames)
+    await assert_exactly_once(dsn, frames)
 
     async def registered():
         return await connection.fetchrow("SELECT registered, origin FROM hj212.v_loggers WHERE mn = $1", UNKNOWN)
 
     assert tuple(await wait_until(registered)) == (True, "found")
-    await assert_conserved(process)
-    assert await asyncio.to_thread(process.stop) == 0
-    process.assert_quiet()
+    await assert_conserved(gateway)
+    assert await asyncio.to_thread(gateway.stop) == 0
 
 
-async def test_registry_is_known_without_the_database(tmp_path, postgres_dsn, connection, serve):
+async def test_registry_is_known_without_the_database(gateway, dsn, connection, tmp_path):
     """A restart while the database is away judges by the registry it had last."""
-    await register(tmp_path, postgres_dsn, KNOWN)
-    await wait_until(lambda: knows(serve, KNOWN))
-    await asyncio.to_thread(serve.stop)
-    away = GatewayProcess(tmp_path, "serve", "--dsn", "postgresql://nobody@127.0.0.1:1/nothing")
-    await asyncio.to_thread(away.start)
+    await register(tmp_path, dsn, KNOWN)
+    await wait_until(lambda: knows(gateway, KNOWN))
+    assert await asyncio.to_thread(gateway.stop) == 0
+    options, gateway.options = gateway.options, ("--dsn", "postgresql://nobody@127.0.0.1:1/nothing")
+    await asyncio.to_thread(gateway.start)
     frames = [make_frame(KNOWN, number) for number in range(5)]
-    await send(away.port, frames)
-    assert await asyncio.to_thread(away.stop) == 0
-    await asyncio.to_thread(serve.start)
-    await assert_exactly_once(postgres_dsn, frames)
+    await send(gateway.port, frames)
+    assert await asyncio.to_thread(gateway.stop) == 0
+    gateway.options = options
+    await asyncio.to_thread(gateway.start)
+    await assert_exactly_once(dsn, frames)
     await packets_in(connection, "stored", 5)
-    await assert_conserved(serve, is_first=False)
+    await assert_conserved(gateway, is_first=False)
 
 
 async def knows(gateway, mn):
@@ -168,19 +156,21 @@ async def knows(gateway, mn):
     return path.exists() and mn in path.read_text()
 
 
-async def test_held_packet_the_database_refuses_holds_nothing_up(serve, connection, tmp_path):
+async def test_held_packet_the_database_refuses_holds_nothing_up(gateway, connection, tmp_path):
     """A held packet whose readings can never be stored is kept apart when it is released; all others are stored."""
-    poison = f"QN=20260301080000001;ST=32;CN=2011;PW=123456;MN={UNKNOWN};Flag=5;CP=&&DataTime={datetime.now(UTC):%Y%m%d}"
+    poison = (
+        f"QN=20260301080000001;ST=32;CN=2011;PW=123456;MN={UNKNOWN};Flag=5;CP=&&DataTime={datetime.now(UTC):%Y%m%d}"
+    )
     bad = encode_frame(f"{poison}000000;w0\x001-Rtd=1,w0\x001-Flag=N&&".encode())
     frames = [make_frame(UNKNOWN, number) for number in range(10)]
-    await send(serve.port, [*frames[:5], bad, *frames[5:]])
+    await send(gateway.port, [*frames[:5], bad, *frames[5:]])
     await packets_in(connection, "unregistered", 11)
-    await register(tmp_path, serve.ready["dsn"], UNKNOWN)
+    await register(tmp_path, gateway.ready["dsn"], UNKNOWN)
     quarantined = await packets_in(connection, "quarantined", 1)
     assert set(quarantined) == {digest_of(bad)}
     await packets_in(connection, "stored", 10)
-    await assert_exactly_once(serve.ready["dsn"], frames)
+    await assert_exactly_once(gateway.ready["dsn"], frames)
     later = [make_frame(UNKNOWN, number) for number in range(10, 20)]
-    await send(serve.port, later)
-    await assert_exactly_once(serve.ready["dsn"], frames + later)
-    await assert_conserved(serve)
+    await send(gateway.port, later)
+    await assert_exactly_once(gateway.ready["dsn"], frames + later)
+    await assert_conserved(gateway)

@@ -30,7 +30,7 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 class BrokenWriter(Writer):
     """A writer with a fault nobody thought of, in what it does first."""
 
-    async def open(self, now):
+    async def open(self, _now):
         """Fail."""
         raise RuntimeError("a bug")
 
@@ -38,7 +38,7 @@ class BrokenWriter(Writer):
 class StuckWriter(Writer):
     """A writer whose database never answers."""
 
-    async def open(self, now):
+    async def open(self, _now):
         """Wait for ever."""
         await asyncio.Event().wait()
 
@@ -165,9 +165,7 @@ async def test_drain_survives_what_nobody_thought_of(tmp_path):
 
 async def test_stop_does_not_wait_for_ever_for_a_database(tmp_path):
     """A database that accepts a connection and then says nothing holds a stop up for its timeout alone."""
-    gateway = make_gateway(
-        tmp_path, lambda journal: StuckWriter(NOWHERE, journal.uuid), stop_timeout_secs=0.2
-    )
+    gateway = make_gateway(tmp_path, lambda journal: StuckWriter(NOWHERE, journal.uuid), stop_timeout_secs=0.2)
     await gateway.start(accepts_unknown=True)
     async with asyncio.timeout(secs(5)):
         await gateway.stop()

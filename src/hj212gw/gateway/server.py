@@ -207,7 +207,7 @@ class Gateway:
         """Drain until stopped; a fault nobody thought of is told and tried again, for intake can go on without."""
         try:
             while error := await _outcome(drain.run(self._drain_limits)):
-                if isinstance(error, Hj212Error):
+                if isinstance(error, JournalError | ConfigError):
                     self._fail(error)
                     return
                 telemetry.store_failed(error)

@@ -1,35 +1,43 @@
 """A private PostgreSQL: started as our child, stopped with us, reachable over a Unix socket alone.
 
-It ends when we do, even by `kill -9`. A directory that exists is never initialised again.
+It ends when we do, even by `kill -9`. A directory that exists is never initialised again. Beside `<name>` stand
+`.<name>.lock`, held by whoever serves the directory; `.<name>.draft`, a directory being made; and `.<name>.programs`,
+a copy of the programs where the account that runs them cannot reach them.
 """
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, NamedTuple
 
 import asyncpg
 
-from hj212gw.errors import ConfigError, StoreUnavailable
+from hj212gw.errors import ConfigError, StoreError, StoreUnavailable
 from hj212gw.store.binaries import Binaries, Launcher, die_with_parent, find_binaries, find_launcher
+from hj212gw.store.lock import DirectoryLock, in_use
 from hj212gw.store.pool import CONNECTION_ERRORS
 
 USER = DATABASE = "hj212"
 PORT = 5432  # part of the socket's name only
 
 _LONGEST_SOCKET = 106  # bytes of sun_path without the closing NUL
+_PLAIN_PATH = re.compile(r"[\w/.+@-]+", re.ASCII)  # what no list of hosts, URL or setting takes for something else
 _BUILTIN_LOCALE_MAJOR = 17
-_LOG_BYTES = 4 << 20
 _TAIL_BYTES = 2000
-_POLL_SECS = 0.03
+_POLL_SECS = 0.02
+_QUIT_SECS = 5.0
 _SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
@@ -37,9 +45,20 @@ _SETTINGS = {
     "wal_compression": "on",
     "max_connections": "60",
     "synchronous_commit": "on",
+    "fsync": "on",
+    "full_page_writes": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # A week of logs, a file per weekday. Rows and the passwords in them stay out: no statements, no context.
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "postgresql-%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_size": "0",
     "log_min_messages": "warning",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_checkpoints": "off",
 }
 
 
@@ -49,14 +68,14 @@ class EmbeddedOptions(NamedTuple):
     Attributes:
         bin_dir: folder with `initdb` and `postgres`; None finds one.
         settings: of PostgreSQL, over ours.
-        start_timeout_secs: longest wait for the server, and for one before it to go.
+        start_timeout_secs: longest wait for the server, with its recovery, and for one before it to go.
         stop_timeout_secs: longest wait for an orderly stop before a quick one.
-        way: how root runs it, `namespace` or `account`; None finds out.
+        way: how it is run, `plain`, `namespace` or `account`; None finds out.
     """
 
     bin_dir: Path | None = None
     settings: Mapping[str, str] = MappingProxyType({})
-    start_timeout_secs: float = 60.0
+    start_timeout_secs: float = 300.0
     stop_timeout_secs: float = 30.0
     way: str | None = None
 
@@ -68,20 +87,27 @@ class EmbeddedServer:
         data_dir: of the server; made where it is missing.
         options: how it is run.
 
-    Start it from the main thread: the server is told to stop when the thread that started it ends.
+    A plain `Popen` serves any event loop, also several one after the other.
     """
 
     def __init__(self, data_dir: Path, options: EmbeddedOptions | None = None) -> None:
-        self.data_dir = data_dir.absolute()
+        self.data_dir = data_dir.expanduser().resolve()
         self._options = options or EmbeddedOptions()
+        self._launcher = Launcher()
+        self._programs: Binaries | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: DirectoryLock | None = None
         self._socket_dir = self.data_dir
-        self._log = self.data_dir.with_name(f"{self.data_dir.name}.log")
 
     @property
     def dsn(self) -> str:
         """Address of the database, for any tool on this machine."""
-        return f"postgresql://{USER}@/{DATABASE}?host={self._socket_dir}&port={PORT}"
+        return f"postgresql:///{DATABASE}?host={self._socket_dir}&port={PORT}&user={USER}"
+
+    @property
+    def bin_dir(self) -> Path | None:
+        """Folder of the programs that serve the directory, `psql` and `pg_dump` too; None before the first start."""
+        return self._programs.bin_dir if self._programs else None
 
     @property
     def pid(self) -> int | None:
@@ -96,103 +122,140 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Initialise the directory where needed, start the server and wait until it answers.
 
+        Call it from the main thread: Linux stops the server when the thread that started it ends.
+
         Raises:
             ConfigError: no programs, no way to run them, or the directory is not ours to use; with the next step.
             StoreUnavailable: the server did not come up; with the end of its log.
         """
         if self.running:
             return
-        parent = self.data_dir.parent
-        parent.mkdir(parents=True, exist_ok=True)
-        programs = find_binaries(self._options.bin_dir)
-        launcher, programs = find_launcher(programs, parent, way=self._options.way)
-        await self._wait_for_predecessor()
-        if not (self.data_dir / "PG_VERSION").exists():
-            await asyncio.to_thread(self._initialise, launcher, programs)
-        self._check_version(programs)
-        launcher.give(self.data_dir)
-        self._socket_dir = self._choose_socket_dir(launcher)
-        self._process = self._launch(launcher, programs)
-        try:
+        if threading.current_thread() is not threading.main_thread():
+            raise StoreError("the server ends with the thread that starts it: start it from the main thread")
+        await self.stop()
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.stop)
+            try:
+                await self._prepare()
+                self._process = self._launch()
+            except OSError as error:
+                message = f"{self.data_dir} cannot be used: {error}; give another --data-dir or correct its permissions"
+                raise ConfigError(message) from error
             await self._wait_until_ready()
             await self._make_database()
-        except BaseException:
-            await self.stop()
-            raise
+            undo.pop_all()
 
     async def stop(self) -> None:
         """Stop the server: in order, then quickly, then at once; nothing committed is lost by any of them."""
         process = self._process
         if process is not None:
-            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-                if process.poll() is None:
-                    process.send_signal(number)
-                try:
-                    await asyncio.to_thread(process.wait, self._options.stop_timeout_secs)
+            orderly = self._options.stop_timeout_secs
+            quick = min(orderly, _QUIT_SECS)
+            for number, patience in ((signal.SIGINT, orderly), (signal.SIGQUIT, quick), (signal.SIGKILL, quick)):
+                process.send_signal(number)
+                if await _wait_for_exit(process, patience):
                     break
-                except subprocess.TimeoutExpired:
-                    continue
             self._process = None
         if self._socket_dir != self.data_dir:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
             self._socket_dir = self.data_dir
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
-    async def _wait_for_predecessor(self) -> None:
-        """Wait for a server whose gateway was killed: it is stopping. One that stays is in use."""
-        deadline = time.monotonic() + self._options.start_timeout_secs / 4
-        while (pid := _find_postmaster(self.data_dir)) is not None:
-            if time.monotonic() > deadline:
-                message = (
-                    f"{self.data_dir} is served by process {pid}: stop the other gateway first, or give another "
-                    "--data-dir"
-                )
-                raise ConfigError(message)
-            await asyncio.sleep(_POLL_SECS)  # another process's end has no event here
-
-    def _initialise(self, launcher: Launcher, programs: Binaries) -> None:
-        """Make the directory beside its place, then rename it: a half-made one is never taken for whole."""
-        if self.data_dir.exists() and any(self.data_dir.iterdir()):
-            message = f"{self.data_dir} should be empty or hold PostgreSQL data, it does not: give another --data-dir"
-            raise ConfigError(message)
-        draft = self.data_dir.with_name(f"{self.data_dir.name}.draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
-        launcher.give(draft)
-        builtin = programs.major >= _BUILTIN_LOCALE_MAJOR
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else ["--locale=C"]
-        command = [*launcher.prefix, str(programs.bin_dir / "initdb"), "--pgdata", str(draft), "--encoding=UTF8"]
-        command += [*locale, f"--username={USER}", "--auth=trust", "--data-checksums", "--no-instructions"]
-        done = subprocess.run(  # noqa: S603 - our own command
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=_environment(),
-            cwd="/",
-            **launcher.options(),
+    async def _prepare(self) -> None:
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = await DirectoryLock.take(
+            self._beside("lock"), self.data_dir, patience_secs=self._options.start_timeout_secs
         )
-        if done.returncode:
-            raise StoreUnavailable(f"initdb failed in {draft}: {done.stderr.strip()[-_TAIL_BYTES:]}")
-        draft.rename(self.data_dir)
-
-    def _check_version(self, programs: Binaries) -> None:
-        major = int((self.data_dir / "PG_VERSION").read_text().strip() or 0)
-        if major != programs.major:
+        await self._refuse_foreign_server()
+        major = self._read_major()
+        programs = find_binaries(self._options.bin_dir, major=major)
+        if major not in (None, programs.major):
             message = (
                 f"{self.data_dir} was made by PostgreSQL {major}, the programs in {programs.bin_dir} are "
-                f"{programs.major}: install the matching version, or dump and restore"
+                f"{programs.major}: install PostgreSQL {major}, or restore a dump into another --data-dir"
             )
             raise ConfigError(message)
+        self._launcher, programs = await asyncio.to_thread(
+            find_launcher, programs, self.data_dir, way=self._options.way
+        )
+        if major is None:
+            await self._initialise(programs)
+        self._programs = programs
+        self._launcher.give(self.data_dir)
+        self._socket_dir = self._choose_socket_dir()
 
-    def _choose_socket_dir(self, launcher: Launcher) -> Path:
-        """The data directory is closed to others and does, unless its path is too long for a socket."""
-        if len(os.fsencode(self.data_dir / f".s.PGSQL.{PORT}")) <= _LONGEST_SOCKET:
+    async def _refuse_foreign_server(self) -> None:
+        """Refuse a directory that a server started by other means serves; PostgreSQL judges a stale pid file."""
+        try:
+            pid, _, _, port, socket_dir, *_ = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, ValueError):
+            return
+        try:
+            connection = await asyncpg.connect(
+                host=socket_dir, port=int(port), user=USER, database="postgres", timeout=5, ssl=False
+            )
+        except (*CONNECTION_ERRORS, ValueError):
+            return
+        try:
+            served = await connection.fetchval("SHOW data_directory")
+        finally:
+            await connection.close()
+        if _is_same(Path(served), self.data_dir):
+            raise in_use(self.data_dir, int(pid))
+
+    def _read_major(self) -> int | None:
+        """Return the version that made the directory, None when there is nothing yet."""
+        if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
+            return None
+        made = self.data_dir / "PG_VERSION"
+        if not made.exists() or not (self.data_dir / "global" / "pg_control").exists():
+            message = (
+                f"{self.data_dir} should be empty or a whole PostgreSQL directory, it is neither: "
+                "move it away, or give another --data-dir"
+            )
+            raise ConfigError(message)
+        return int(made.read_text())
+
+    async def _initialise(self, programs: Binaries) -> None:
+        """Make the directory beside its place, then rename it: a half-made one is never taken for whole."""
+        draft = self._beside("draft")
+        if draft.exists():
+            shutil.rmtree(draft)
+        draft.mkdir(mode=0o700)
+        self._launcher.give(draft)
+        command = [str(programs.bin_dir / "initdb"), "-D", str(draft), "--encoding=UTF8", "--locale=C"]
+        if programs.major >= _BUILTIN_LOCALE_MAJOR:
+            command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += [f"--username={USER}", "--auth-local=trust", "--auth-host=reject", "--data-checksums"]
+        with tempfile.TemporaryFile() as output:
+            self._process = self._spawn(command, output)
+            ended = await _wait_for_exit(self._process, self._options.start_timeout_secs)
+            if not ended or self._process.returncode:
+                output.seek(0)
+                text = output.read().decode(errors="replace").strip()[-_TAIL_BYTES:]
+                raise StoreUnavailable(f"initdb failed for {self.data_dir}: {text}")
+        self._process = None
+        draft.rename(self.data_dir)
+        _sync_folder(self.data_dir.parent)
+
+    def _choose_socket_dir(self) -> Path:
+        """The data directory is closed to others and does, unless its path does not fit a socket or a setting."""
+        if _fits_socket(self.data_dir):
             return self.data_dir
-        folder = Path(tempfile.mkdtemp(prefix="hj212gw-"))
-        launcher.give(folder)
-        return folder
+        label = f"hj212gw-{hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]}-"
+        for temporary in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - mkdtemp's name is its own
+            if _fits_socket(temporary / f"{label}12345678"):
+                for left in temporary.glob(f"{label}*"):  # by a gateway that was killed: we hold the lock
+                    shutil.rmtree(left, ignore_errors=True)
+                folder = Path(tempfile.mkdtemp(prefix=label, dir=temporary))
+                self._launcher.give(folder)
+                return folder
+        raise ConfigError(f"TMPDIR should be a short path of plain characters, it is {tempfile.gettempdir()}")
 
-    def _launch(self, launcher: Launcher, programs: Binaries) -> subprocess.Popen[bytes]:
+    def _launch(self) -> subprocess.Popen[bytes]:
+        assert self._programs is not None
         settings = {
             **_SETTINGS,
             **self._options.settings,
@@ -201,39 +264,49 @@ class EmbeddedServer:
             "unix_socket_directories": str(self._socket_dir),
             "unix_socket_permissions": "0700",
         }
-        command = [*launcher.prefix, str(programs.bin_dir / "postgres"), "-D", str(self.data_dir)]
+        command = [str(self._programs.bin_dir / "postgres"), "-D", str(self.data_dir)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        # A session of its own: Ctrl-C on the terminal must not stop it before the gateway has drained.
-        with self._open_log() as log:
-            return subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
-                **launcher.options(),
-            )
+        logs = self.data_dir / "log"
+        logs.mkdir(mode=0o700, exist_ok=True)
+        with (logs / "start.log").open("wb") as output:  # what comes before the collector takes over
+            self._launcher.give(logs)
+            return self._spawn(command, output)
 
-    def _open_log(self) -> IO[bytes]:
-        """Open the server's log; it begins anew when it has become long."""
-        is_long = self._log.exists() and self._log.stat().st_size > _LOG_BYTES
-        return self._log.open("wb" if is_long else "ab")
+    def _spawn(self, command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program that ends with us and holds our lock.
+
+        A session of its own keeps the terminal's Ctrl-C away: the gateway drains before the database stops.
+        """
+        assert self._lock is not None
+        return subprocess.Popen(  # noqa: S603 - our own command
+            [*self._launcher.prefix, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},  # no PG* of the caller's
+            cwd="/",
+            umask=0o077,
+            start_new_session=True,
+            pass_fds=(self._lock.descriptor,),
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - two system calls, nothing else
+            **self._launcher.options(),
+        )
 
     async def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._options.start_timeout_secs
         while True:
             if not self.running:
-                raise StoreUnavailable(f"PostgreSQL ended while starting: {self._log_tail()}")
+                raise StoreUnavailable(f"PostgreSQL ended while starting: {self._read_log_tail()}")
             try:
                 connection = await self._connect()
+            except asyncpg.InvalidAuthorizationSpecificationError as error:
+                message = f"{self.data_dir} was not made by hj212gw: {error}; give another --data-dir"
+                raise ConfigError(message) from error
             except CONNECTION_ERRORS as error:
                 if time.monotonic() > deadline:
                     waited = self._options.start_timeout_secs
-                    message = f"PostgreSQL did not answer within {waited:g} s: {error}; {self._log_tail()}"
+                    message = f"PostgreSQL did not answer within {waited:g} s: {error}; {self._read_log_tail()}"
                     raise StoreUnavailable(message) from error
                 await asyncio.sleep(_POLL_SECS)  # recovery has no event to wait for
                 continue
@@ -241,35 +314,56 @@ class EmbeddedServer:
             return
 
     async def _make_database(self) -> None:
-        connection = await self._connect()
+        """Make the database and its search path; each start completes what an interrupted one left out."""
         try:
-            if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
-                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+            connection = await self._connect()
+            try:
+                known = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+                if not await connection.fetchval(known, DATABASE):
+                    await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
                 await connection.execute(f"ALTER DATABASE {DATABASE} SET search_path = hj212, public")
-        finally:
-            await connection.close()
+            finally:
+                await connection.close()
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable(f"PostgreSQL did not make its database: {error}") from error
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self) -> "asyncpg.Connection":
         return await asyncpg.connect(
             host=str(self._socket_dir), port=PORT, user=USER, database="postgres", timeout=5, ssl=False
         )
 
-    def _log_tail(self) -> str:
-        data = self._log.read_bytes()[-_TAIL_BYTES:]
-        return f"{data.decode(errors='replace').strip()} (whole log: {self._log})"
+    def _read_log_tail(self) -> str:
+        """Return the end of what this start wrote."""
+        newest = max((self.data_dir / "log").iterdir(), key=lambda path: path.stat().st_mtime)
+        text = newest.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+        return f"{text} (whole log: {newest})"
+
+    def _beside(self, what: str) -> Path:
+        return self.data_dir.with_name(f".{self.data_dir.name}.{what}")
 
 
-def _find_postmaster(data_dir: Path) -> int | None:
-    """Return the process that serves a directory; a pid file that names another process means nothing."""
+async def _wait_for_exit(process: subprocess.Popen[bytes], patience_secs: float) -> bool:
+    """Wait for a child's end, and reap it; False when it did not end in time."""
+    deadline = time.monotonic() + patience_secs
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_SECS)
+    return True
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    return folder.exists() and folder.samefile(other)
+
+
+def _fits_socket(folder: Path) -> bool:
+    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
+    return len(path) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(str(folder)) is not None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        pid = int((data_dir / "postmaster.pid").read_text().splitlines()[0])
-        name = Path(f"/proc/{pid}/comm").read_text()
-        folder = Path(f"/proc/{pid}/cwd").readlink()
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if re.match("postgres|postmaster", name) and folder == data_dir.resolve() else None
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours that changes how PostgreSQL runs: no PG* variables, no other locale."""
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
