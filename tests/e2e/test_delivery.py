@@ -6,7 +6,15 @@ import random
 
 import asyncpg
 import pytest
-from tests.support import GatewayProcess, Logger, assert_exactly_once, make_frame, secs, wait_until
+from tests.support import (
+    GatewayProcess,
+    Logger,
+    assert_conserved,
+    assert_exactly_once,
+    make_frame,
+    secs,
+    wait_until,
+)
 
 KILLS = int(os.environ.get("HJ212_TEST_KILLS", "3"))  # 20 in the long form
 
@@ -31,6 +39,7 @@ async def test_acked_packets_survive_kill(tmp_path):
         await asyncio.gather(*running)
     frames = [frame for logger in loggers for frame in logger.acked]
     assert await assert_exactly_once(gateway.ready["dsn"], frames) > 50 * KILLS
+    await assert_conserved(gateway, is_first=False)
     assert await asyncio.to_thread(gateway.stop) == 0
 
 
@@ -54,7 +63,9 @@ async def test_stop_drains_and_keeps_everything(tmp_path):
     async with asyncio.timeout(secs(30)):
         await asyncio.gather(*running)
     await assert_exactly_once(gateway.ready["dsn"], [frame for logger in loggers for frame in logger.acked])
-    await asyncio.to_thread(gateway.stop)
+    await assert_conserved(gateway, is_first=False)
+    assert await asyncio.to_thread(gateway.stop) == 0
+    gateway.assert_quiet()
 
 
 async def test_answers_and_views(tmp_path):
@@ -91,3 +102,4 @@ async def test_answers_and_views(tmp_path):
         assert metrics["hj212gw_noise_discarded_bytes_total"] == 22
         assert (await asyncio.to_thread(gateway.get, "/readyz"))[0] == 200
         await connection.close()
+        await assert_conserved(gateway)

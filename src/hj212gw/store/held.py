@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
+from hj212gw import telemetry
+from hj212gw.errors import StoreUnavailable
+from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
 from hj212gw.store.queries import load_query
-from hj212gw.store.rows import ODD_COLUMNS, PacketRow, PacketRows
+from hj212gw.store.rows import ODD_COLUMNS, QUARANTINED, STORED, PacketRow, PacketRows
 from hj212gw.store.upsert import copy_rows, upsert_readings
 from hj212gw.store.writer import touch_dirty
 
@@ -32,15 +34,35 @@ async def release_held(connection: Connection, make_rows: MakeRows, *, now: date
             held = [PacketRow(*row) for row in await connection.fetch(load_query("claim_held_packets"), now, limit)]
             if not held:
                 return 0, 0
-            rows = await make_rows(held)
-            odd = [row for packet in rows for row in packet.odd_rows()]
+            return len(held), await _store(connection, await make_rows(held))
+    except CONNECTION_ERRORS as error:
+        raise StoreUnavailable(str(sort_error(error))) from error
+
+
+async def _store(connection: Connection, packets: list[PacketRows]) -> int:
+    """Store the readings of held packets; one that the database refuses is found by halves and quarantined."""
+    try:
+        async with connection.transaction():
+            odd = [row for packet in packets for row in packet.odd_rows()]
             if odd:
                 await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
-            written, _ = await upsert_readings(connection, rows)
-            await touch_dirty(connection, {packet.dirty for packet in rows if packet.dirty})
-            await connection.execute(
-                load_query("mark_released"), [row.qn_at for row in held], [row.digest for row in held]
-            )
-            return len(held), written
-    except CONNECTION_ERRORS as error:
-        raise sort_error(error) from error
+            written, _ = await upsert_readings(connection, packets)
+            await touch_dirty(connection, {packet.dirty for packet in packets if packet.dirty})
+            await _mark(connection, packets, STORED)
+            return written
+    except REFUSALS as error:
+        if not is_refusal(error):
+            raise
+        if len(packets) == 1:
+            telemetry.packets_quarantined(1, "rows_refused")
+            await _mark(connection, packets, QUARANTINED)
+            return 0
+    middle = len(packets) // 2
+    return await _store(connection, packets[:middle]) + await _store(connection, packets[middle:])
+
+
+async def _mark(connection: Connection, packets: list[PacketRows], state: str) -> None:
+    keys = [packet.packet for packet in packets]
+    await connection.execute(
+        load_query("mark_released"), [key.qn_at for key in keys], [key.digest for key in keys], state
+    )

@@ -7,7 +7,16 @@ from asyncpg import Connection
 
 from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailable
 
-__all__ = ["CONNECTION_ERRORS", "GATEWAY_ROLE", "Connection", "connect", "describe", "sort_error"]
+__all__ = [
+    "CONNECTION_ERRORS",
+    "GATEWAY_ROLE",
+    "REFUSALS",
+    "Connection",
+    "connect",
+    "describe",
+    "is_refusal",
+    "sort_error",
+]
 
 CONNECT_TIMEOUT_SECS = 10.0
 GATEWAY_ROLE = "hj212_gateway"
@@ -25,6 +34,10 @@ CONNECTION_ERRORS = (
     asyncpg.InternalClientError,  # a connection cut in the middle of an operation
     asyncpg.PostgresError,
 )
+
+
+# What a row the database will never take can raise; `is_refusal` tells it from the server's other faults.
+REFUSALS = (asyncpg.PostgresError, ValueError, TypeError)
 
 
 async def connect(dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0) -> Connection:
@@ -86,6 +99,11 @@ def sort_error(error: BaseException) -> StoreError:
     if state[:2] in _REFUSING_CLASSES and state != _CHECK_VIOLATION:
         return RowsRefused(f"the database refuses these rows: {describe(error)}")
     return StoreUnavailable(f"the database did not store: {describe(error)}")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether an error lies in the rows: a value asyncpg cannot encode, or one the server refuses."""
+    return isinstance(error, ValueError | TypeError) or isinstance(sort_error(error), RowsRefused)
 
 
 def describe(error: BaseException) -> str:

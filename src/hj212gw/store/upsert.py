@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
-from hj212gw.errors import RowsRefused
-from hj212gw.store.pool import Connection, sort_error
+from hj212gw.store.pool import REFUSALS, Connection, is_refusal
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -71,11 +70,8 @@ async def upsert_packets(connection: Connection, packets: list[PacketRows]) -> C
     try:
         async with connection.transaction():
             return await _upsert_all(connection, packets)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TypeError) as error:
-        # ValueError and TypeError: asyncpg could not encode a value, so no server will ever take it.
-        if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError) and not isinstance(
-            sort_error(error), RowsRefused
-        ):
+    except REFUSALS as error:
+        if not is_refusal(error):
             raise
         if len(packets) == 1:
             return await _quarantine(connection, packets[0], error)

@@ -9,12 +9,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import asyncpg
-
-from hj212gw.errors import PositionMoved, RowsRefused, StoreUnavailable
+from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, Connection, connect, sort_error
+from hj212gw.store.pool import (
+    CONNECTION_ERRORS,
+    GATEWAY_ROLE,
+    REFUSALS,
+    Connection,
+    connect,
+    is_refusal,
+    sort_error,
+)
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -132,8 +138,8 @@ class Writer:
             try:
                 async with connection.transaction():
                     return await self._copy(connection, batch)
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError) as error:
-                if isinstance(error, asyncpg.PostgresError) and not isinstance(sort_error(error), RowsRefused):
+            except REFUSALS as error:
+                if not is_refusal(error):
                     raise
             async with connection.transaction():
                 return await self._upsert(connection, batch)

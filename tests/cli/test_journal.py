@@ -1,0 +1,126 @@
+"""`hj212gw journal`: what it prints of a journal, and how it exits."""
+
+import json
+import os
+
+import pytest
+from tests.gateway.support import MIB, big_frame, frame, live_gateway
+
+from hj212gw import cli
+from hj212gw.config import options
+from hj212gw.journal.segments import list_segments
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+    for option in options().values():
+        monkeypatch.delenv(option.env, raising=False)
+
+    def _run(*arguments):
+        monkeypatch.setattr("sys.argv", ["hj212gw", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return (caught.value.code or 0, *capsys.readouterr())
+
+    return _run
+
+
+@pytest.fixture
+async def directory(tmp_path):
+    """A closed journal of several segments."""
+    async with live_gateway(tmp_path) as live:
+        line = await live.connect()
+        frames = [big_frame(number) for number in range(700)]
+        await line.send(*frames)
+        await line.answers(len(frames))
+    return tmp_path / "journal"
+
+
+def test_status_describes_every_segment(run, directory):
+    """As a document for machines: totals, who has it open, and a line a segment."""
+    code, out, err = run("journal", "status", directory, "--json")
+    document = json.loads(out)
+    segments = document["segments"]
+    assert (code, err) == (0, "")
+    assert (document["records"], document["owner_pid"], document["damaged"]) == (700, None, [])
+    assert sum(segment["records"] for segment in segments) == 700
+    assert [segment["name"] for segment in segments] == [path.name for path in list_segments(directory)]
+    assert len(segments) > 1
+    assert all(
+        segment["first_seq"] == before["last_seq"] + 1 for before, segment in zip(segments, segments[1:], strict=False)
+    )
+    assert segments[0]["oldest"].endswith("+08:00")
+
+
+def test_status_prints_words_for_people(run, directory):
+    """The same in lines."""
+    code, out, _ = run("journal", "status", directory)
+    assert code == 0
+    assert "records    700" in out
+    assert "opened by  nobody" in out
+    assert all(path.name in out for path in list_segments(directory))
+
+
+async def test_status_names_the_process_that_has_it_open(run, tmp_path):
+    """A gateway that runs is not disturbed; what it keeps meanwhile is seen."""
+    async with live_gateway(tmp_path) as live:
+        line = await live.connect()
+        await line.send(frame(1))
+        await line.answers(1)
+        code, out, _ = run("journal", "status", tmp_path / "journal", "--json")
+        assert (code, json.loads(out)["owner_pid"], json.loads(out)["records"]) == (0, os.getpid(), 1)
+        assert run("journal", "verify", tmp_path / "journal")[0] == 0
+        await line.send(frame(2))
+        await line.answers(1)
+
+
+def test_directory_comes_from_the_settings(run, directory, tmp_path):
+    """Of the settings file, or of the data directory."""
+    path = tmp_path / "settings.toml"
+    path.write_text(f'[journal]\ndirectory = "{directory}"\n')
+    for arguments in (("--config", path), ("--data-dir", tmp_path)):
+        code, out, _ = run("journal", "status", "--json", *arguments)
+        assert (code, json.loads(out)["directory"]) == (0, str(directory))
+
+
+def test_verify_says_that_all_is_well(run, directory):
+    """Nothing on stdout but with --json, where it is an empty list."""
+    assert run("journal", "verify", directory) == (0, "", "all is well\n")
+    assert run("journal", "verify", directory, "--json") == (0, "[]\n", "")
+
+
+def test_verify_finds_damage(run, directory):
+    """Exit 1, the file and what is wrong with it, and nothing changed."""
+    path = list_segments(directory)[0]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"x" * 1000)
+    content[at + 500 : at + 501] = b"y"
+    path.write_bytes(content)
+    code, out, err = run("journal", "verify", directory)
+    assert code == 1
+    assert out.startswith(f"{path.name}: checksum: ")
+    assert err == "1 findings; nothing was changed\n"
+    assert path.read_bytes() == content
+    code, out, _ = run("journal", "verify", directory, "--json")
+    (finding,) = json.loads(out)
+    assert (code, finding["name"], finding["slug"]) == (1, path.name, "checksum")
+
+
+@pytest.mark.parametrize("command", ["status", "verify"])
+def test_directory_that_is_missing_is_an_error(run, tmp_path, command):
+    """Exit 1 with a sentence."""
+    code, out, err = run("journal", command, tmp_path / "missing")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert "missing is no journal" in err
+
+
+def test_segment_that_cannot_be_read_has_its_problem(run, directory):
+    """The others are described as ever."""
+    path = list_segments(directory)[1]
+    path.write_bytes(b"no database" * MIB)
+    code, out, _ = run("journal", "status", directory, "--json")
+    problems = {segment["name"]: segment["problem"] for segment in json.loads(out)["segments"]}
+    assert code == 0
+    assert [name for name, problem in problems.items() if problem] == [path.name]

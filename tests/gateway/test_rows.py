@@ -1,0 +1,150 @@
+"""From a kept frame to rows: the same rows whenever it is done again."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from tests.gateway.support import CP, MN, frame
+from tests.strategies import data_areas, readable_areas
+
+from hj212gw.errors import PacketError
+from hj212gw.gateway.rows import NEWEST_DATA, OLDEST_DATA, make_rows, read_arrival
+from hj212gw.protocol import encode_frame, parse_readings
+from hj212gw.protocol.dataarea import parse_data_area
+from hj212gw.protocol.readings import read_rows
+from hj212gw.store.copyrows import encode_copy_rows
+
+AT = datetime(2026, 3, 1, 0, 0, 5, 123456, tzinfo=UTC)  # 8:00:05 where the data loggers are
+
+
+def rows_of(raw, *, logger_id=7, at=AT, **options):
+    """Make the rows of a frame."""
+    return make_rows(read_arrival(raw, at, "10.0.0.1:5000"), logger_id=logger_id, **options)
+
+
+def test_packet_row_holds_what_came():
+    """Header fields as sent, the whole frame, when and from whom."""
+    raw = frame(7)
+    packet = rows_of(raw).packet
+    assert (packet.mn, packet.st, packet.cn, packet.qn, packet.flag) == (MN, "32", "2011", "20260301080000007", 5)
+    assert (packet.raw, packet.received_at, packet.peer) == (raw, AT, "10.0.0.1:5000")
+    assert (packet.state, packet.warnings, packet.key_id, packet.edition) == ("stored", None, None, "2017")
+    assert packet.qn_at == datetime(2026, 3, 1, 0, 0, 0, 7000, tzinfo=UTC)
+
+
+def test_digest_is_of_the_segment_alone():
+    """A repeat without CR LF or with a lower-case CRC is the same packet; another QN is another."""
+    raw = frame(7)
+    digest = rows_of(raw).packet.digest
+    assert rows_of(raw[:-2]).packet.digest == digest
+    assert rows_of(raw[:-6] + raw[-6:].lower()).packet.digest == digest
+    assert rows_of(frame(8)).packet.digest != digest
+
+
+def test_key_id_is_kept():
+    """It tells with which key an encrypted data area can be read later."""
+    rows = make_rows(read_arrival(frame(), AT, "p", "key-3"), logger_id=1)
+    assert rows.packet.key_id == "key-3"
+
+
+@pytest.mark.parametrize(
+    ("cn", "table"),
+    [
+        ("2011", "readings_rtd"),
+        ("2051", "readings_minute"),
+        ("2061", "readings_hour"),
+        ("2031", "readings_day"),
+        ("2021", None),
+        ("9015", None),
+        ("3020", None),
+    ],
+)
+def test_readings_go_where_their_grain_is(cn, table):
+    """A CN without readings has none, whatever is in its data area."""
+    rows = rows_of(frame(cn=cn))
+    assert rows.table == table
+    assert rows.reading_count == (1 if table else 0)
+
+
+def test_held_packet_has_no_readings():
+    """Its state says that it waits for its data logger to be registered."""
+    rows = rows_of(frame(), logger_id=None, more_warnings=("unknown_mn",))
+    assert (rows.packet.state, rows.packet.warnings) == ("unregistered", ["unknown_mn"])
+    assert (rows.table, rows.reading_count, rows.encoded, rows.dirty) == (None, 0, b"", None)
+
+
+def test_warnings_of_all_stages_stand_once():
+    """Frame, packet, data area and admission each may add to them."""
+    cp = "DataTime=20260301080000;w01018-Rtd=-,w01018-Flag=N;w21003-Rtd=-"
+    raw = frame(mn="SHORT", cp=cp)[:-2]
+    warnings = rows_of(raw, more_warnings=("wrong_password",)).packet.warnings
+    assert len(warnings) == len(set(warnings))
+    assert {"value_unreadable", "mn_unusual", "wrong_password"} < set(warnings)
+
+
+@pytest.mark.parametrize(
+    ("data_time", "is_odd"),
+    [
+        (AT - OLDEST_DATA, False),
+        (AT - OLDEST_DATA - timedelta(seconds=2), True),
+        (AT + NEWEST_DATA - timedelta(seconds=1), False),
+        (AT + NEWEST_DATA + timedelta(seconds=1), True),
+    ],
+)
+def test_data_time_far_from_arrival_is_odd(data_time, is_odd):
+    """Its readings are kept apart, with the time as it was written."""
+    data_time = data_time.replace(microsecond=0) + timedelta(seconds=1 if data_time.microsecond and not is_odd else 0)
+    text = f"{data_time + timedelta(hours=8):%Y%m%d%H%M%S}"
+    rows = rows_of(frame(cp=f"DataTime={text};w01018-Rtd=1"))
+    assert (rows.table is None, bool(rows.odd_rows()), bool(rows.encoded)) == (is_odd, is_odd, not is_odd)
+    assert ("data_time_odd" in (rows.packet.warnings or [])) == is_odd
+    if is_odd:
+        assert rows.odd_rows()[0][-1] == text
+
+
+def test_dirty_day_is_local():
+    """Shortly after midnight where the data loggers are is another day in UTC."""
+    rows = rows_of(frame(cn="2061", cp="DataTime=20260301003000;w01018-Avg=1"))
+    assert tuple(rows.dirty) == (7, "2061", date(2026, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("qn", "expected", "has_qn"),
+    [
+        ("20260301080000007", datetime(2026, 3, 1, 0, 0, 0, 7000, tzinfo=UTC), True),
+        ("20400101000000000", datetime(2039, 12, 31, 16, tzinfo=UTC), True),
+        ("", datetime(2026, 3, 1, tzinfo=UTC), False),
+        ("19990101000000000", datetime(2026, 3, 1, tzinfo=UTC), False),
+        ("20261399000000000", datetime(2026, 3, 1, tzinfo=UTC), False),
+        ("123", datetime(2026, 3, 1, tzinfo=UTC), False),
+    ],
+)
+def test_identity_lives_where_qn_says(qn, expected, has_qn):
+    """Independent of arrival; without a readable QN in the arrival's five minutes."""
+    header = f"QN={qn};" if qn else ""
+    rows = rows_of(encode_frame(f"{header}ST=32;CN=2011;PW=123456;MN={MN};Flag=5;CP=&&{CP}&&".encode()))
+    assert (rows.packet.qn_at, rows.has_qn) == (expected, has_qn)
+    again = rows_of(rows.packet.raw, at=AT + timedelta(minutes=4))
+    assert again.packet.qn_at == expected
+
+
+@given(readable_areas() | data_areas)
+@example(b"DataTime=20260301080000")
+def test_encoded_readings_are_those_of_the_plain_way(cp):
+    """However the rows were made, they are the bytes that a general reader and encoder give, or none."""
+    segment = f"QN=20260301080000007;ST=32;CN=2061;PW=123456;MN={MN};Flag=5;CP=&&".encode() + cp + b"&&"
+    rows = rows_of(encode_frame(segment))
+    plain = read_rows(parse_data_area(cp))
+    assert plain.rows == parse_readings(cp).rows
+    assert rows.reading_count == len(plain.rows)
+    if rows.encoded:
+        assert rows.encoded == encode_copy_rows(rows.head, plain.rows)
+    elif plain.rows:
+        assert len(rows.odd_rows()) == len(plain.rows)
+    assert len(rows.reading_rows()) == (len(plain.rows) if rows.table else 0)
+
+
+def test_frame_that_cannot_be_read_again_is_an_error():
+    """It was kept by a version that accepted what this one does not."""
+    with pytest.raises(PacketError):
+        read_arrival(encode_frame(b"ST=32;CP=&&&&"), AT, "p")
