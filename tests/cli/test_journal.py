@@ -1,12 +1,14 @@
 """`hj212gw journal`: what it prints of a journal, and how it exits."""
 
 import json
+import logging
 import os
+from itertools import pairwise
 
 import pytest
 from tests.gateway.support import MIB, big_frame, frame, live_gateway
 
-from hj212gw import cli
+from hj212gw import cli, logs
 from hj212gw.config import options
 from hj212gw.journal.segments import list_segments
 
@@ -14,6 +16,9 @@ from hj212gw.journal.segments import list_segments
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command line in this process: exit code, stdout, stderr."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(logs, "_event_log", None)
     for option in options().values():
         monkeypatch.delenv(option.env, raising=False)
 
@@ -47,9 +52,7 @@ def test_status_describes_every_segment(run, directory):
     assert sum(segment["records"] for segment in segments) == 700
     assert [segment["name"] for segment in segments] == [path.name for path in list_segments(directory)]
     assert len(segments) > 1
-    assert all(
-        segment["first_seq"] == before["last_seq"] + 1 for before, segment in zip(segments, segments[1:], strict=False)
-    )
+    assert all(segment["first_seq"] == before["last_seq"] + 1 for before, segment in pairwise(segments))
     assert segments[0]["oldest"].endswith("+08:00")
 
 

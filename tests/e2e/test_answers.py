@@ -1,6 +1,7 @@
 """What senders get and what is stored of it, with a real gateway and a real database."""
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -111,3 +112,21 @@ async def test_senders_that_never_read_cost_no_memory(gateway):
         writer.transport.abort()
     await asyncio.wait(sending)
     await assert_conserved(gateway, timeout=60)
+
+
+async def test_log_that_nobody_reads_stops_nothing(serve, dsn):
+    """The log's pipe is gone or its disk is full: packets are answered, kept and stored all the same."""
+    gateway = serve(dsn, "--unknown-mn", "accept", log__level="debug")
+    reading, gateway.log_file = gateway.log_file, gateway.folder / "pipe"
+    os.mkfifo(gateway.log_file)
+    with os.fdopen(os.open(gateway.log_file, os.O_RDONLY | os.O_NONBLOCK), "rb"):
+        await asyncio.to_thread(gateway.start)
+    gateway.log_file = reading
+    gateway.log_file.touch()
+    frames = [make_frame("SILENT000000001", number) for number in range(20)]
+    for frame in frames:
+        bad = frame[:-6] + b"0000\r\n"
+        await count_answers(gateway.port, bad + frame, 1)
+    await assert_exactly_once(dsn, frames)
+    await assert_conserved(gateway)
+    gateway.kill()

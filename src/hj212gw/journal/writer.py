@@ -177,16 +177,23 @@ class Writer:
 
     def _sleep(self) -> None:
         """Wait for anything to do; while the disk is full, look for room now and then."""
-        if self._is_full and self._storage.reserve.hold():
-            self._is_full = False
-            self._retry_secs = _FIRST_RETRY_SECS
-            self._post(self._events.disk_has_room)
+        if self._is_full:
+            self._look_for_room()
         self.wake_at = 1
         is_idle = not (self.queue or self._chores or self._removals or self._is_stopping)
         longest_secs = self._next_retry_secs() if self._is_full else None
         self._wake.wait(longest_secs if is_idle else 0.0)
         self._wake.clear()
         self.wake_at = _NEVER
+
+    def _look_for_room(self) -> None:
+        """Claim the reserve again; while that fails, each look lets one more drained segment go."""
+        if not self._storage.reserve.hold():
+            self._post(self._events.disk_full, "no room for the reserve")
+            return
+        self._is_full = False
+        self._retry_secs = _FIRST_RETRY_SECS
+        self._post(self._events.disk_has_room)
 
     def _next_retry_secs(self) -> float:
         secs = self._retry_secs
