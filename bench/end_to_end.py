@@ -34,7 +34,9 @@ COPY_BATCH = 1000
 
 def make_frames(count, began):
     """Make distinct packets of 600 data loggers, a second apart for each."""
-    values = ";".join(f"{code}-Rtd={2.5 + place:.3f},{code}-Flag=N" for place, code in enumerate(FACTORS))
+    values = ";".join(
+        f"{code}-Rtd={(2.5 if place < 3 else 12.5) + place:.3f},{code}-Flag=N" for place, code in enumerate(FACTORS)
+    )
     frames = []
     for number in range(count):
         moment = format_data_time(began + timedelta(seconds=number // LOGGERS))

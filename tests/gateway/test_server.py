@@ -113,8 +113,9 @@ async def test_stop_twice_is_stop_once(tmp_path):
     assert counts("sessions_closed_total", reason="stopped") <= 1
 
 
+@on_both_loops
 async def test_session_without_room_is_not_idle(tmp_path):
-    """While the journal is full a line stays open however long it takes, and is answered when there is room."""
+    """While the journal is full a line stays open, unless its other end has gone; it is answered when there is room."""
     counts = Counts()
     journal = {"max_bytes": 4 * MIB, "segment_bytes": MIB // 4}
     async with live_gateway(tmp_path, idle_timeout_secs=0.2, journal=journal) as live:
@@ -122,13 +123,18 @@ async def test_session_without_room_is_not_idle(tmp_path):
         sending = asyncio.create_task(line.send(*[big_frame(number, "2061") for number in range(1500)]))
         await eventually(lambda: live.intake._blocked)
         session = live.session()
+        gone = await live.connect()
+        await gone.send(frame(1))
+        await eventually(lambda: len(live.intake._blocked) == 2)
+        gone.reset()
+        await eventually(lambda: live.intake.sessions == {session})
         await eventually(lambda: session.now() - session.heard_at > 1.3)  # past the timeout and a tick
         assert live.intake.sessions == {session}
         answering = asyncio.create_task(line.answers(1500))
         await live.drain_until(answering.done)
         await sending
         await eventually(lambda: not live.intake.sessions, timeout=5)
-    assert counts("sessions_closed_total", reason="idle") == 1
+    assert counts("sessions_closed_total", reason="idle") == 2
 
 
 async def test_database_that_is_away_does_not_matter_at_the_door(tmp_path):

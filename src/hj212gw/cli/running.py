@@ -106,10 +106,7 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
 
 
 def _calm_garbage_collector() -> None:
-    """Look for cycles rarely: the hot path makes none, and each look walks what waits for disk and database.
-
-    Gain in `bench/end_to_end.py`: see its README.
-    """
+    """Look for cycles rarely: the hot path makes none, and each look walks what waits for disk and database."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_YOUNG_OBJECTS, 50, 100)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 60_000}
 TRAILER_WAIT_SECS = 0.2  # for a CR LF that may follow in another segment
 
+_ESTABLISHED = 1  # Linux's TCP state
 _LOW_SHARE = 4  # low water is a quarter of high water
 _OWN_PAUSES = frozenset(("answers", "end"))  # causes that lie with the data logger
 
@@ -171,8 +172,13 @@ class Session(asyncio.Protocol):
 
     @property
     def is_held_up(self) -> bool:
-        """Whether the gateway does not listen; a data logger that takes no answers holds itself up."""
-        return bool(self._pauses - _OWN_PAUSES)
+        """Whether the gateway does not listen to a data logger that is still there.
+
+        One that takes no answers holds itself up; one that has gone is not heard of while reading is paused.
+        """
+        if self._transport is None or self._pauses <= _OWN_PAUSES:
+            return False
+        return _is_established(self._transport.get_extra_info("socket"))
 
     def _take(self, events: list[Frame | Discard]) -> None:
         if not events:
@@ -195,6 +201,14 @@ class Session(asyncio.Protocol):
             self._flush()
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.close()
+
+
+def _is_established(connection: socket.socket | None) -> bool:
+    """Tell whether neither side has ended a connection; where the system does not say, it has not."""
+    option = getattr(socket, "TCP_INFO", None)
+    if connection is None or option is None:
+        return True
+    return bool(connection.getsockopt(socket.IPPROTO_TCP, option, 1)[0] == _ESTABLISHED)
 
 
 def _tune(connection: socket.socket | None) -> None:

@@ -1,7 +1,8 @@
 """Reading rows in PostgreSQL's binary COPY format.
 
 Readings are nine tenths of what is stored. A general encoder looks every value of every row up; here what a
-packet's readings share is written once, and a row is one `struct` call (`bench/store.py` has the gain).
+packet's readings share is written once, and a packet of known shape is one `struct` call: 1.5 µs a row from data
+area to socket against 2.6 (`bench/store.py`). Row by row is slower than asyncpg; it keeps odd shapes in the stream.
 """
 
 import struct
