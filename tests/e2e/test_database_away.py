@@ -1,6 +1,7 @@
 """Senders are acknowledged whatever becomes of the database, and everything is stored once when it is back."""
 
 import asyncio
+import os
 
 import pytest
 from tests.support import (
@@ -15,7 +16,11 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults,
+    pytest.mark.skipif(os.environ.get("HJ212_TEST_LONG") != "1", reason="long form: HJ212_TEST_LONG=1"),
+]
 
 ACCEPT = ("--unknown-mn", "accept")
 QUICK = {"database__retry_first_secs": 0.1, "database__retry_max_secs": 0.5, "database__statement_timeout_secs": 1}

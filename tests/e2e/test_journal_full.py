@@ -1,6 +1,7 @@
 """A journal without room: nothing is acknowledged that is not kept, it is said, and all goes on by itself."""
 
 import asyncio
+import os
 
 import pytest
 from tests.support import (
@@ -14,7 +15,11 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults,
+    pytest.mark.skipif(os.environ.get("HJ212_TEST_LONG") != "1", reason="long form: HJ212_TEST_LONG=1"),
+]
 
 MIB = 1 << 20
 SETTINGS = {

@@ -113,6 +113,8 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
         readings = parse_readings(packet.cp)
         warnings, count = readings.warnings, len(readings.rows)
         moment = readings.rows[0].data_time if count else None
+    if not count:
+        return {}, ()
     fields = {"head": head, "cp": packet.cp, "reading_count": count}
     if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
         return fields, (*warnings, "data_time_odd") if moment else warnings
