@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
+from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _FIRST_CLASS_GRAINS = ("hour", "day")
 _FIRST_CLASS = frozenset(cn for cn, grain in GRAIN_BY_CN.items() if grain in _FIRST_CLASS_GRAINS)
 _LOW_SHARE = 4
-_MAX_MNS = 1024  # of one session, kept for its idle timeout
+_MAX_MNS = 1024  # of one session, kept for its idle timeout and to know who speaks for them
+_LIVE_SECS = 300.0  # a line that was silent for longer, and for three intervals, does not speak for its MNs any more
+_LIVE_INTERVALS = 3
 
 
 class Intake:
@@ -51,6 +54,7 @@ class Intake:
         self._received = 0
         self._paused: set[Session] = set()
         self._blocked: set[Session] = set()
+        self._speakers: dict[str, Session] = {}  # by MN, the live connection that spoke for it first
         self._answered: dict[str, int] = {}
         self._ack_secs: list[float] = []
 
@@ -70,6 +74,9 @@ class Intake:
         self.sessions.discard(session)
         self._paused.discard(session)
         self._blocked.discard(session)
+        for mn in session.mns:
+            if self._speakers.get(mn) is session:
+                del self._speakers[mn]
         for event in session.take_leftovers():
             self._give_up(session, event)
         telemetry.session_closed(
@@ -117,7 +124,8 @@ class Intake:
         answer = encode_answer(packet, cn) if cn is not None else None
         size = len(frame.raw)
         settle = partial(self._settle, session, size, cn, answer, session.heard_at)
-        record = Record(self._clock.now_us(), ACCEPTED, session.peer, "", frame.raw)
+        note = self._note(session, packet.mn)
+        record = Record(self._clock.now_us(), ACCEPTED, session.peer, note, frame.raw)
         try:
             self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
         except JournalError:
@@ -136,6 +144,19 @@ class Intake:
             session.mns.add(packet.mn)
             session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
         return True
+
+    def _note(self, session: "Session", mn: str) -> str:
+        """Return what the journal notes of a packet of an MN."""
+        speaker = self._speakers.get(mn)
+        if speaker is session or not mn:
+            return ""
+        if speaker is not None:
+            silent_secs = session.heard_at - speaker.heard_at
+            if silent_secs < max(_LIVE_SECS, _LIVE_INTERVALS * speaker.interval_secs):
+                return str(Note(marks=(RIVAL,)))
+        if len(session.mns) < _MAX_MNS:
+            self._speakers[mn] = session
+        return ""
 
     def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:
         """A packet is on disk: answer it and let readers go on."""

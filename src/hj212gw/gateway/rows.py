@@ -5,6 +5,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from hj212gw.gateway.notes import RIVAL, read_note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
@@ -38,6 +39,7 @@ class Arrival(NamedTuple):
         received_at: aware, UTC.
         peer: host:port.
         key_id: of the key its data area is encrypted with, "" for plain.
+        is_rival: another live connection spoke for the MN before.
         packet: parsed from the frame.
         segment: the frame's data segment.
         warnings: of the frame.
@@ -50,16 +52,18 @@ class Arrival(NamedTuple):
     packet: Packet
     segment: bytes
     warnings: tuple[str, ...]
+    is_rival: bool = False
 
 
-def read_arrival(frame: bytes, received_at: datetime, peer: str, key_id: str = "") -> Arrival:
-    """Read a kept frame again.
+def read_arrival(frame: bytes, received_at: datetime, peer: str, note: str = "") -> Arrival:
+    """Read a kept frame again, with the note the journal has of it.
 
     Raises:
         PacketError: the frame was kept by a version that accepted what this one does not.
     """
     segment, warnings = open_frame(frame)
-    return Arrival(frame, received_at, peer, key_id, parse_packet(segment), segment, warnings)
+    key_id, marks = read_note(note)
+    return Arrival(frame, received_at, peer, key_id, parse_packet(segment), segment, warnings, RIVAL in marks)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
@@ -97,7 +101,7 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         arrival.key_id or None,
         arrival.frame,
     )
-    return PacketRows(row, has_qn, **fields)
+    return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
 
 
 def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:
