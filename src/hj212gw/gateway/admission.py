@@ -28,10 +28,10 @@ class Admission:
 
     Args:
         accepts_unknown: whether an unknown MN is registered as found, or its packets are held.
-        snapshot: file the last registry is kept in.
+        snapshot: file the last registry is kept in; None keeps none.
     """
 
-    def __init__(self, *, accepts_unknown: bool, snapshot: Path) -> None:
+    def __init__(self, *, accepts_unknown: bool, snapshot: Path | None) -> None:
         self.accepts_unknown = accepts_unknown
         self._snapshot = snapshot
         self._loggers: dict[str, KnownLogger] = {}
@@ -61,12 +61,14 @@ class Admission:
         A disk without room keeps the snapshot of before: draining must go on, for it is what makes room.
         """
         self._loggers = {logger.mn: logger for logger in loggers}
-        if self._loggers != self._kept:
+        if self._snapshot is not None and self._loggers != self._kept:
             with suppress(OSError):
-                self._write_snapshot()
+                self._write_snapshot(self._snapshot)
 
     def load_snapshot(self) -> int:
         """Read the snapshot file; return how many data loggers it held, 0 where there is none."""
+        if self._snapshot is None:
+            return 0
         try:
             rows = json.loads(self._snapshot.read_text())
             self._kept = {row[0]: KnownLogger(*row) for row in rows}
@@ -75,9 +77,9 @@ class Admission:
         self._loggers = dict(self._kept)
         return len(self._loggers)
 
-    def _write_snapshot(self) -> None:
-        draft = self._snapshot.with_suffix(".draft")
+    def _write_snapshot(self, path: Path) -> None:
+        draft = path.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump([list(logger) for logger in self._loggers.values()], file)
-        draft.replace(self._snapshot)
+        draft.replace(path)
         self._kept = dict(self._loggers)

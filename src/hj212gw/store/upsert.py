@@ -91,6 +91,14 @@ async def copy_rows(
     await connection.copy_records_to_table(table, schema_name=schema, records=rows, columns=columns)
 
 
+async def mark_state(connection: Connection, packets: list[PacketRows], before: str, after: str) -> None:
+    """Give packets kept apart another state."""
+    keys = [rows.packet for rows in packets]
+    await connection.execute(
+        load_query("mark_packets"), [key.qn_at for key in keys], [key.digest for key in keys], before, after
+    )
+
+
 async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Counts:
     fresh = await _store_fresh(connection, packets)
     counts = Counts(
