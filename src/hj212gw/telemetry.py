@@ -119,6 +119,8 @@ _PARTITIONS_AHEAD = _gauge(
 )
 _PARTITIONS_AHEAD.set(math.nan)
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+_LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
+logs.tell_lost_lines(_LINES_LOST.inc)
 
 
 def _tell(event: str, key: str = "", /, **facts: Any) -> None:
