@@ -16,6 +16,7 @@ from hj212gw.protocol.dialects import (
 from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
 from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, encode_frame
+from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
 from hj212gw.protocol.readings import Layout, Reading, Readings, Values, parse_readings, pick_values
 from hj212gw.protocol.uploads import encode_readings
@@ -43,6 +44,7 @@ __all__ = [
     "encode_answer",
     "encode_data_area",
     "encode_frame",
+    "encode_frame_as",
     "encode_packet",
     "encode_readings",
     "find_answer",

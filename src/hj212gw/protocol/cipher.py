@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hj212gw.errors import ConfigError
-from hj212gw.protocol.shape import HEAD_BYTES, MARK_BYTES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import Cipher, modes
@@ -19,13 +18,13 @@ BLOCK_BYTES = 16
 SECRET_BYTES = 16
 OPENING = b"CP=&&"
 
-_CLOSING = b"&&"
 _HEX_DIGITS = 2 * SECRET_BYTES
 _CHARACTERS = re.compile("[!-~]{16}")
 _HEX = re.compile("[0-9A-Fa-f]{32}")
 _ENCRYPTED_CNS = re.compile("2[0-9]{3}|1014|3020")
 _PRINTED = re.compile(rb"\{(0x[0-9A-Fa-f]{2}(?:,0x[0-9A-Fa-f]{2})*)\}(.{0,15})", re.DOTALL)
 _PRINTED_START = b"{0x"
+_TEXT_BYTES = 12  # i11001-Info= is text, and Chinese may follow
 _TEXT = re.compile(rb"[ -~]*")
 _TEXT_AND_END = re.compile(rb"[ -~\t\r\n]*")  # a short area is followed by the frame's end
 
@@ -78,20 +77,6 @@ def decrypt_area(area: bytes, secret: bytes) -> bytes:
     return _load(secret).decryptor().update(area[:whole]) + area[whole:]
 
 
-def encrypt_frame(frame: bytes, secret: bytes, *, printed: bool = False) -> bytes:
-    """Encrypt the data area of a frame that is otherwise finished; length and CRC stay (6.4).
-
-    Args:
-        frame: a frame in the standard's shape, trailer included.
-        secret: 16 bytes.
-        printed: write the cipher as the standard prints it, which some data loggers send.
-    """
-    stop = HEAD_BYTES + int(frame[MARK_BYTES:HEAD_BYTES]) - len(_CLOSING)
-    start = frame.index(OPENING) + len(OPENING)
-    area = encrypt_area(frame[start:stop], secret)
-    return frame[:start] + (print_cipher(area) if printed else area) + frame[stop:]
-
-
 def print_cipher(area: bytes) -> bytes:
     """Write an encrypted data area as the standard prints it: ``{0xE4,0x3E,...}`` and the plain rest."""
     whole = len(area) // BLOCK_BYTES * BLOCK_BYTES
@@ -119,14 +104,14 @@ def printed_size(plain_size: int) -> int:
 
 
 def looks_plain(area: bytes) -> bool:
-    """Tell whether a data area begins with text: sixteen encrypted bytes do so once in eight million."""
-    return not is_printed(area) and _TEXT.fullmatch(area[:BLOCK_BYTES]) is not None
+    """Tell whether a data area begins with text: twelve encrypted bytes do so once in 150000."""
+    return not is_printed(area) and _TEXT.fullmatch(area[:_TEXT_BYTES]) is not None
 
 
 def looks_encrypted(raw: bytes) -> bool:
     """Tell whether the data area in a frame, or in what is left of one, begins with a block that is no text."""
     start = raw.find(OPENING) + len(OPENING)
-    block = raw[start : start + BLOCK_BYTES]
-    if start < len(OPENING) or len(block) < BLOCK_BYTES:
+    head = raw[start : start + _TEXT_BYTES]
+    if start < len(OPENING) or len(head) < _TEXT_BYTES:
         return False
-    return is_printed(block) or _TEXT_AND_END.fullmatch(block) is None
+    return is_printed(head) or _TEXT_AND_END.fullmatch(head) is None

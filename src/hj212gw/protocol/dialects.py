@@ -51,7 +51,7 @@ _HEADER_TEXT = re.compile(rb'[ -"$-~]+')  # printable and no #: noise that a hea
 _SHORT_CRC = re.compile(rb"([0-9A-Fa-f]{1,3})\r?\n")
 _LAST_SHORT_CRC = re.compile(rb"([0-9A-Fa-f]{1,3})(?:\r?\n|\r?\Z)")
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
-_ENCODINGS = ("utf-8", "gbk")
+ENCODINGS = ("utf-8", "gbk")
 _WIDEST = 4  # bytes of a character
 _LENGTH_DIGITS = 4
 
@@ -221,7 +221,7 @@ def _sizes(buffer: bytes | bytearray, start: int, dialect: Dialect, limit: int) 
     yield declared
     if dialect.counts_characters:
         held = bytes(buffer[start : start + min(_WIDEST * declared, limit)])
-        sizes = (_size_of_characters(held, declared, encoding) for encoding in _ENCODINGS)
+        sizes = (_size_of_characters(held, declared, encoding) for encoding in ENCODINGS)
         yield from (size for size in sizes if declared < size <= limit)
     if dialect.keys:
         opening = buffer.find(OPENING, start, start + min(declared, _MAX_HEADER)) + len(OPENING)

@@ -203,9 +203,13 @@ class FrameBuffer:
             frame = self._match_dialect(final=final)
             if frame is not None:
                 return frame
-        return self._fail_incomplete(stop) if final else self._wait(stop)
+        return self._lack(stop, final=final)
 
-    def _fail_incomplete(self, stop: int) -> Discard | None:
+    def _lack(self, stop: int, *, final: bool) -> Discard | None:
+        """Wait for the rest of a frame, or discard it when none will come."""
+        if not final:
+            self._wait(stop)
+            return None
         where, have = self._offset + self._pos + MARK_BYTES, len(self._buffer) - self._pos
         length = stop - self._pos - HEAD_BYTES - CRC_DIGITS
         detail = f"length {length} at byte {where} needs {stop - self._pos} bytes, {have} came"
