@@ -15,6 +15,7 @@ from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
+from hj212gw.protocol.dialects import SLUGS, CrcKind, DialectOf
 
 if TYPE_CHECKING:
     from hj212gw.gateway.admission import Admission
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _FIRST_CLASS_GRAINS = ("hour", "day")
 _FIRST_CLASS = frozenset(cn for cn, grain in GRAIN_BY_CN.items() if grain in _FIRST_CLASS_GRAINS)
+_CRC_SLUGS = frozenset((CrcKind.MODBUS, CrcKind.SWAPPED))
 _LOW_SHARE = 4
 _MAX_MNS = 1024  # of one session, kept for its idle timeout and to know who speaks for them
 _LIVE_SECS = 300.0  # a line that was silent for longer, and for three intervals, does not speak for its MNs any more
@@ -44,6 +46,7 @@ class Intake:
     ) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
+        self.dialect_of: DialectOf = admission.dialect_of
         self._journal = journal
         self._admission = admission
         self._clock = clock
@@ -121,10 +124,10 @@ class Intake:
 
     def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:
         cn = find_answer(packet)
-        answer = encode_answer(packet, cn) if cn is not None else None
+        answer = encode_answer(packet, cn, _crc_kind(frame)) if cn is not None else None
         size = len(frame.raw)
         settle = partial(self._settle, session, size, cn, answer, session.heard_at)
-        note = self._note(session, packet.mn)
+        note = self._note(session, frame, packet.mn)
         record = Record(self._clock.now_us(), ACCEPTED, session.peer, note, frame.raw)
         try:
             self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
@@ -145,18 +148,23 @@ class Intake:
             session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
         return True
 
-    def _note(self, session: "Session", mn: str) -> str:
+    def _note(self, session: "Session", frame: Frame, mn: str) -> str:
         """Return what the journal notes of a packet of an MN."""
+        marks = tuple(slug for slug in frame.warnings if slug in SLUGS) if frame.warnings else ()
+        if self._speakers.get(mn) is not session and self._is_rival(session, mn):
+            marks = (*marks, RIVAL)
+        return str(Note(frame.key_id, marks)) if marks or frame.key_id else ""
+
+    def _is_rival(self, session: "Session", mn: str) -> bool:
+        """Tell whether another live connection speaks for an MN; if not, this one does from now on."""
         speaker = self._speakers.get(mn)
-        if speaker is session or not mn:
-            return ""
         if speaker is not None:
             silent_secs = session.heard_at - speaker.heard_at
             if silent_secs < max(_LIVE_SECS, _LIVE_INTERVALS * speaker.interval_secs):
-                return str(Note(marks=(RIVAL,)))
-        if len(session.mns) < _MAX_MNS:
+                return True
+        if mn and len(session.mns) < _MAX_MNS:
             self._speakers[mn] = session
-        return ""
+        return False
 
     def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:
         """A packet is on disk: answer it and let readers go on."""
@@ -203,6 +211,12 @@ class Intake:
         session.reject_count += 1
         telemetry.frame_rejected(reason, session.peer, "the connection ended before the journal had room for it")
         telemetry.reject_dropped(reason, len(event.raw))
+
+
+def _crc_kind(frame: Frame) -> CrcKind:
+    """Return the CRC a frame came with: its answer has the same."""
+    kinds = [CrcKind(slug) for slug in frame.warnings if slug in _CRC_SLUGS] if frame.warnings else ()
+    return kinds[0] if kinds else CrcKind.STANDARD
 
 
 def _nothing() -> None:
