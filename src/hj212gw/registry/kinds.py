@@ -37,7 +37,7 @@ _MN_LENGTHS = (14, 24)  # 2005; 2017
 _HEX_LENGTH = 24
 _ST_LENGTH = 2
 _MEDIA = ("water", "gas", "noise")
-_PERIODS = ("2031", "2041", "2051", "2061", "2062", "2111")  # HJ 212-2017 table 9; 2025 (secondary)
+_PERIODS = ("2031", "2041", "2051", "2061", "2111")  # HJ 212-2017 table 9; 2025 (secondary)
 
 
 class Reference(NamedTuple):
