@@ -79,7 +79,7 @@ async def check_files(store: RegistryStore | None, files: Iterable[InputFile]) -
 
 
 async def export_registry(store: RegistryStore, directory: Path) -> dict[Path, int]:
-    """Write the current rows of every kind as files; data loggers that were only found are left out.
+    """Write the current rows of every kind as files; keys, and data loggers that were only found, are left out.
 
     Args:
         store: the registry's tables.
@@ -102,6 +102,7 @@ def _write_files(directory: Path, entries: list[Entry]) -> dict[Path, int]:
     return {
         path: write_file(path, kind, [entry.values for entry in entries if entry.kind is kind])
         for kind in KINDS.values()
+        if kind.is_exported
         for path in [directory / f"{kind.name}.csv"]
     }
 
