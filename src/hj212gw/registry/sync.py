@@ -49,7 +49,7 @@ async def import_files(store: RegistryStore, files: Iterable[InputFile], clock: 
     findings = Findings()
     rows = read_files(files, findings)
     async with store.change():
-        report = Report(findings, plan_changes(rows, await _read_held(store), findings), is_written=False)
+        report = Report(findings, plan_changes(rows, await read_held(store), findings), is_written=False)
         if report.has_errors:
             return report
         now = clock.now()
@@ -74,7 +74,7 @@ async def check_files(store: RegistryStore | None, files: Iterable[InputFile]) -
     held = None
     if store is not None:
         async with store.snapshot():
-            held = await _read_held(store)
+            held = await read_held(store)
     return Report(findings, plan_changes(rows, held, findings), is_written=False)
 
 
@@ -93,7 +93,7 @@ async def export_registry(store: RegistryStore, directory: Path) -> dict[Path, i
         OSError: a file cannot be written.
     """
     async with store.snapshot():
-        held = [row.entry for row in await _read_held(store) if not row.is_found]
+        held = [row.entry for row in await read_held(store) if not row.is_found]
     return await asyncio.to_thread(_write_files, directory, held)
 
 
@@ -107,7 +107,8 @@ def _write_files(directory: Path, entries: list[Entry]) -> dict[Path, int]:
     }
 
 
-async def _read_held(store: RegistryStore) -> list[HeldRow]:
+async def read_held(store: RegistryStore) -> list[HeldRow]:
+    """Read the current rows of every kind, inside a transaction of the store."""
     return [
         HeldRow(Entry(kind, row.values, None), row.row_id, row.is_found)
         for kind in KINDS.values()
