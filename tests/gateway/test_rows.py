@@ -8,9 +8,12 @@ from tests.gateway.support import CP, MN, frame
 from tests.strategies import data_areas, readable_areas
 
 from hj212gw.errors import PacketError
+from hj212gw.gateway.notes import Note
 from hj212gw.gateway.rows import NEWEST_DATA, OLDEST_DATA, make_rows, read_arrival
-from hj212gw.protocol import encode_frame, parse_readings
+from hj212gw.protocol import FrameBuffer, encode_frame, parse_readings
 from hj212gw.protocol.dataarea import parse_data_area
+from hj212gw.protocol.dialects import SLUGS, Key, make_dialect
+from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.readings import read_rows
 from hj212gw.store.copyrows import encode_copy_rows
 
@@ -41,10 +44,53 @@ def test_digest_is_of_the_segment_alone():
     assert rows_of(frame(8)).packet.digest != digest
 
 
-def test_key_id_is_kept():
-    """It tells with which key an encrypted data area can be read later."""
-    rows = make_rows(read_arrival(frame(), AT, "p", "key-3"), logger_id=1)
-    assert rows.packet.key_id == "key-3"
+KEY = Key("key-3", b"0123456789abcdef")
+SEALED_AREA = "DataTime=20260301080000;w01018-Rtd=35.5,w01018-Flag=N"
+PLAIN_SEGMENT = f"QN=20260301080000007;ST=32;CN=2011;PW=123456;MN={MN};Flag=9;CP=&&{SEALED_AREA}&&".encode()
+
+
+def key_of(mn, key_id, _at):
+    """The one key there is."""
+    return KEY if (mn, key_id) == (MN, "key-3") else None
+
+
+@pytest.mark.parametrize("is_printed", [False, True])
+def test_encrypted_packet_is_read_with_the_key_that_is_noted(is_printed):
+    """Frame and digest are those of the cipher text, readings those of the plain text, and the key's id is kept."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect((), [KEY]), is_printed=is_printed)
+    rows = make_rows(read_arrival(raw, AT, "p", Note("key-3"), key_of), logger_id=1)
+    assert (rows.packet.key_id, rows.packet.raw, rows.packet.state) == ("key-3", raw, "stored")
+    assert rows.packet.digest != rows_of(encode_frame(PLAIN_SEGMENT)).packet.digest
+    [row] = rows.reading_rows()
+    assert 35.5 in row
+    sealed = make_rows(read_arrival(raw, AT, "p", Note("key-4"), key_of), logger_id=1)
+    assert sealed.packet.digest == rows.packet.digest
+
+
+def test_encrypted_packet_whose_key_is_gone_stays_sealed():
+    """It is stored with its header, apart, without readings, until the key is there again."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect((), [KEY]))
+    rows = make_rows(read_arrival(raw, AT, "p", Note("key-4"), key_of), logger_id=1)
+    packet = rows.packet
+    assert (packet.state, packet.warnings, packet.key_id, packet.qn) == (
+        "quarantined",
+        ["key_missing"],
+        "key-4",
+        "20260301080000007",
+    )
+    assert rows.table is None
+    assert not rows.reading_count
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_packet_in_a_dialect_is_read_by_its_marks(slug):
+    """Its readings are those of the standard's frame, and the dialect stands among its warnings."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect([slug]))
+    (event,) = FrameBuffer(lambda _mn: make_dialect([slug])).feed(raw)
+    marks = tuple(warning for warning in event.warnings if warning in SLUGS)
+    rows = make_rows(read_arrival(raw, AT, "p", Note(marks=marks)), logger_id=7)
+    assert tuple(rows.packet.warnings or ()) == marks
+    assert rows.encoded == rows_of(encode_frame(PLAIN_SEGMENT)).encoded
 
 
 @pytest.mark.parametrize(

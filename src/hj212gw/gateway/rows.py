@@ -29,6 +29,7 @@ OLDEST_DATA = timedelta(days=400)
 NEWEST_DATA = timedelta(days=1)
 KEY_MISSING = "key_missing"
 
+_PLAIN = Note()
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
@@ -63,34 +64,30 @@ class Arrival(NamedTuple):
     is_sealed: bool = False
 
 
-class Came(NamedTuple):
-    """What is kept of a frame beside its bytes: when, from whom, and the journal's note."""
-
-    received_at: datetime
-    peer: str
-    note: Note = Note()
+KeyOf = Callable[[str, str, datetime], Key | None]  # by MN, key id and arrival
 
 
-KeyOf = Callable[[str, str], Key | None]  # by MN and key id
-
-
-def read_arrival(frame: bytes, came: Came, key_of: KeyOf | None = None) -> Arrival:
+def read_arrival(
+    frame: bytes, received_at: datetime, peer: str, note: Note = _PLAIN, key_of: KeyOf | None = None
+) -> Arrival:
     """Read a kept frame again.
 
     Args:
         frame: as it came.
-        came: how.
+        received_at: when.
+        peer: from whom.
+        note: what the journal notes of it.
         key_of: finds the key that an encrypted frame names; one that is not found leaves it sealed.
 
     Raises:
         ProtocolError: the frame was kept by a version that accepted what this one does not.
     """
-    received_at, peer, (key_id, marks) = came
+    key_id, marks = note
     if not key_id and not marks:
         opened = open_frame(frame)
         packet = parse_packet(opened.segment)
         return Arrival(frame, received_at, peer, "", packet, opened.sent or opened.segment, opened.warnings)
-    key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id) if key_id and key_of else None
+    key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
     is_rival = RIVAL in marks
     if key_id and key is None:
         segment = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]

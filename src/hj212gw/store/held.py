@@ -48,7 +48,9 @@ async def _store(connection: Connection, packets: list[PacketRows]) -> int:
                 await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
             written, _ = await upsert_readings(connection, packets)
             await touch_dirty(connection, {packet.dirty for packet in packets if packet.dirty})
-            await mark_state(connection, packets, UNREGISTERED, STORED)
+            for state in (STORED, QUARANTINED):  # quarantined: it cannot be read any more
+                marked = [packet for packet in packets if packet.packet.state == state]
+                await mark_state(connection, marked, UNREGISTERED, state)
             return written
     except REFUSALS as error:
         if not is_refusal(error):
