@@ -8,7 +8,8 @@ from tests.gateway.support import CP, MN, frame
 from tests.strategies import data_areas, readable_areas
 
 from hj212gw.errors import PacketError
-from hj212gw.gateway.rows import NEWEST_DATA, OLDEST_DATA, make_rows, read_arrival
+from hj212gw.gateway.moments import NEWEST_DATA, OLDEST_DATA
+from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import encode_frame, parse_readings
 from hj212gw.protocol.dataarea import parse_data_area
 from hj212gw.protocol.readings import read_rows

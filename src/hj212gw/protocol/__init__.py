@@ -1,11 +1,13 @@
 """HJ 212 without input or output: bytes to frames to packets to readings, and back."""
 
+from hj212gw.protocol.assembly import Part, find_part
 from hj212gw.protocol.codes import CommandKind, sender_kind
 from hj212gw.protocol.crc import crc16, crc_text
 from hj212gw.protocol.dataarea import DataArea, encode_data_area, parse_data_area
 from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
 from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
+from hj212gw.protocol.infos import Info, Infos, parse_infos
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
 from hj212gw.protocol.readings import Layout, Reading, Readings, Values, parse_readings, pick_values
 from hj212gw.protocol.uploads import encode_readings
@@ -17,8 +19,11 @@ __all__ = [
     "Edition",
     "Frame",
     "FrameBuffer",
+    "Info",
+    "Infos",
     "Layout",
     "Packet",
+    "Part",
     "Reading",
     "Readings",
     "Values",
@@ -31,8 +36,10 @@ __all__ = [
     "encode_packet",
     "encode_readings",
     "find_answer",
+    "find_part",
     "open_frame",
     "parse_data_area",
+    "parse_infos",
     "parse_packet",
     "parse_readings",
     "pick_values",

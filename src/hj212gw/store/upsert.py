@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
+from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import REFUSALS, Connection, is_refusal
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rows import (
@@ -101,6 +102,7 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
     if odd:
         await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
     written, replaced = await upsert_readings(connection, fresh)
+    await store_infos(connection, fresh)
     return counts._replace(readings=written, replaced=replaced)
 
 

@@ -153,7 +153,7 @@ COMMENT ON VIEW hj212.v_sub_packets IS
 
 -- A key that a host sends to a data logger (2025, 1014) is as secret as a password.
 CREATE OR REPLACE FUNCTION hj212.mask_pw(frame bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT decode(regexp_replace(encode(frame, 'escape'), '(PW|NewSK)=[^;,&]*', '\1=******', 'g'), 'escape')
+    SELECT decode(regexp_replace(encode(frame, 'escape'), '(PW=)[^;,&]*|(NewSK=)[^;&]*', '\1\2******', 'g'), 'escape')
 $$;
 
 GRANT SELECT ON hj212.v_states, hj212.v_infos, hj212.v_sub_packets TO hj212_analyst, hj212_gateway, hj212_aggregator;
