@@ -148,6 +148,28 @@ async def test_values_of_one_batch_follow_each_other(store):
     assert await store.count("v_states") == 2
 
 
+async def test_packets_written_again_change_nothing(store):
+    """As replay does after a correction of the registry: the same rows, history included, in one batch or several."""
+    frames = [states(value, number=number) for number, value in enumerate("1213", 1)]
+    await store.write(*frames, part(1))
+    await store.write(states("0", number=9), at=NOW - timedelta(hours=1))
+    before = (
+        await store.admin.fetch("SELECT * FROM hj212.states"),
+        await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
+    )
+    assert [value for value, _ in history_of(before[0][0])] == ["0", "1", "2", "1"]
+    packets = [store.rows(raw, NOW + timedelta(seconds=index)) for index, raw in enumerate([*frames, part(1)])]
+    packets.append(store.rows(states("0", number=9), NOW - timedelta(hours=1)))
+    await store_infos(store.admin, packets)
+    for rows in packets:
+        await store_infos(store.admin, [rows])
+    after = (
+        await store.admin.fetch("SELECT * FROM hj212.states"),
+        await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
+    )
+    assert after == before
+
+
 async def test_history_is_bounded(store):
     """A data logger whose clock stands still cannot grow a row for ever: the last hundred values stay."""
     await store.write(*(states(str(number), number=number) for number in range(150)))

@@ -16,12 +16,8 @@ _Key = tuple[int, str, object, str, str, str, int]
 async def store_infos(connection: Connection, packets: Iterable[PacketRows]) -> None:
     """Store the infos and parts of new packets, inside the caller's transaction.
 
-    The value of the newest arrival stands; one that does not is kept in the row's history. Equal values and
-    known parts change nothing. Where no packet brings any, nothing is sent.
-
-    Args:
-        connection: the caller's.
-        packets: none that is stored already: a repeat would put its own value into the history.
+    The value of the newest arrival stands; one that does not is kept in the row's history. Equal values, known
+    parts and packets that are stored already change nothing. Where no packet brings any, nothing is sent.
     """
     by_table: dict[str, list[InfoRow]] = {}
     parts: list[PartRow] = []

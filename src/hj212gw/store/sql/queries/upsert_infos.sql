@@ -19,9 +19,7 @@ ON CONFLICT (logger_id, cn, data_time, subject, name, st, nth) DO UPDATE SET
         THEN excluded.data_time_text ELSE r.data_time_text END,
     history = CASE
         WHEN excluded.value = r.value THEN r.history
-        ELSE CASE WHEN jsonb_array_length(r.history) >= 100 THEN r.history - 0 ELSE coalesce(r.history, '[]') END
-            || CASE WHEN excluded.received_at >= coalesce(r.updated_at, r.received_at)
-               THEN jsonb_build_object('value', r.value, 'received_at', coalesce(r.updated_at, r.received_at))
-               ELSE jsonb_build_object('value', excluded.value, 'received_at', excluded.received_at) END
-        END
+        WHEN excluded.received_at >= coalesce(r.updated_at, r.received_at)
+        THEN hj212.add_history(r.history, r.value, coalesce(r.updated_at, r.received_at))
+        ELSE hj212.add_history(r.history, excluded.value, excluded.received_at) END
 WHERE excluded.value <> r.value OR excluded.received_at < r.received_at
