@@ -8,9 +8,11 @@ from tests.gateway.support import CP, MN, frame
 from tests.strategies import data_areas, readable_areas
 
 from hj212gw.errors import PacketError
+from hj212gw.gateway.inforows import make_infos
+from hj212gw.gateway.moments import NEWEST_DATA, OLDEST_DATA, is_plausible
 from hj212gw.gateway.notes import Note
-from hj212gw.gateway.rows import NEWEST_DATA, OLDEST_DATA, make_rows, read_arrival
-from hj212gw.protocol import FrameBuffer, encode_frame, parse_readings
+from hj212gw.gateway.rows import make_rows, read_arrival
+from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet, parse_readings
 from hj212gw.protocol.dataarea import parse_data_area
 from hj212gw.protocol.dialects import SLUGS, Key, make_dialect
 from hj212gw.protocol.outgoing import encode_frame_as
@@ -194,3 +196,57 @@ def test_frame_that_cannot_be_read_again_is_an_error():
     """It was kept by a version that accepted what this one does not."""
     with pytest.raises(PacketError):
         read_arrival(encode_frame(b"ST=32;CP=&&&&"), AT, "p")
+
+
+def test_infos_and_readings_never_meet_in_a_packet():
+    """A packet brings the rows of its CN: readings with their day, or infos with theirs where they count."""
+    readings = rows_of(frame())
+    assert (readings.info_table, readings.infos, readings.part) == ("", (), None)
+    states = rows_of(frame(cn="2021", cp="DataTime=20260301080000;SB1-RS=1"))
+    assert (states.table, states.info_table, len(states.infos), states.data_time) == (None, "states", 1, None)
+    assert states.dirty == (7, "2021", date(2026, 3, 1))
+    serial = rows_of(frame(cn="3019", cp="PolId=w01018;w01018-SN=A"))
+    assert (serial.info_table, serial.infos[0].data_time, serial.infos[0].value) == ("infos", AT, "A")
+    assert serial.dirty is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("1.5", 1.5), ("-.5", -0.5), ("", None), ("1e5", None), ("9" * 400, None), ("St", None), ("１", None)],
+)
+def test_number_of_an_info_is_a_plain_decimal(value, number):
+    """Anything else stays text alone."""
+    (row,) = rows_of(frame(cn="2021", cp=f"SB1-RS={value}")).infos
+    assert (row.value, row.number) == (value, number)
+
+
+def test_held_packet_has_no_infos_and_no_part():
+    """They come when it is released."""
+    rows = rows_of(frame(cn="2021", cp="SB1-RS=1"), logger_id=None)
+    assert (rows.infos, rows.dirty, rows.part) == ((), None, None)
+
+
+def test_part_stands_under_its_data_time_or_the_hour_of_its_arrival():
+    """Whichever a later part of the same upload will say as well."""
+    segment = "QN=20260301080000001;ST=32;CN=2061;PW=123456;MN={};Flag=7;PNUM=2;PNO=1;CP=&&{}w01018-Avg=1&&"
+    for text, moment in (
+        ("DataTime=20260301080000;", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("DataTime=20400301080000;", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("DataTime=x;", AT.replace(minute=0, second=0, microsecond=0)),
+        ("", AT.replace(minute=0, second=0, microsecond=0)),
+    ):
+        raw = encode_frame(segment.format(MN, text).encode())
+        part = rows_of(raw).part
+        assert (part.mn, part.pnum, part.pno, part.data_time, part.received_at) == (MN, 2, 1, moment, AT)
+        assert f"DataTime={part.data_time_text};" == text or not text
+        assert rows_of(raw, logger_id=None).part is None
+
+
+@given(data_areas)
+def test_rows_of_infos_are_made_of_anything(cp):
+    """Whatever stands in the data area of such a packet, its rows have moments near its arrival."""
+    packet = parse_packet(b"ST=32;CN=3020;PW=123456;MN=X;CP=&&%b&&" % cp)
+    fields, _ = make_infos(packet, AT, 7)
+    for row in fields.get("infos", ()):
+        assert is_plausible(row.data_time, AT)
+        assert row.received_at == AT

@@ -1,11 +1,12 @@
 """Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
+from hj212gw.gateway.moments import is_plausible, local_day, qn_number
 from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
@@ -25,15 +26,12 @@ from hj212gw.store.rows import (
 )
 
 DIGEST_BYTES = 16
-OLDEST_DATA = timedelta(days=400)
-NEWEST_DATA = timedelta(days=1)
 KEY_MISSING = "key_missing"
 
 _PLAIN = Note()
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
-_MAX_QN_DIGITS = 18  # fits a bigint
 _OPENING, _EMPTY_AREA = b"CP=&&", b"CP=&&&&"
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
@@ -115,6 +113,11 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
     if table is not None and logger_id is not None:
         fields, found = _make_readings(arrival, table, logger_id)
         warnings += found
+    elif packet.cn in CNS_WITH_INFOS and logger_id is not None:
+        fields, found = make_infos(packet, arrival.received_at, logger_id)
+        warnings += found
+    if packet.pnum is not None and logger_id is not None:
+        fields["part"] = make_part(packet, arrival.received_at)
     digest = blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest()
     row = PacketRow(
         qn_at,
@@ -146,7 +149,7 @@ def _state(arrival: Arrival, logger_id: int | None) -> str:
 def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Make the fields of PacketRows that hold readings, and the warnings they give."""
     packet = arrival.packet
-    head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
+    head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, qn_number(packet.qn))
     values = pick_values(packet.cp)
     moment: datetime | None
     if values is not None:
@@ -159,11 +162,11 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
     if not count:
         return {}, ()
     fields = {"head": head, "cp": packet.cp, "reading_count": count}
-    if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
+    if moment is None or not is_plausible(moment, arrival.received_at):
         return fields, (*warnings, "data_time_odd") if moment else warnings
     fields["table"] = table
     fields["data_time"] = moment
-    fields["dirty"] = DirtyRow(logger_id, packet.cn, _local_day(moment))
+    fields["dirty"] = DirtyRow(logger_id, packet.cn, local_day(moment))
     fields["encoded"] = encode_copy_values(head, values) if values else encode_copy_rows(head, readings.rows)
     return fields, warnings
 
@@ -175,12 +178,3 @@ def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
         return moment, True
     slot = int(received_at.timestamp()) // _SLOT_SECS * _SLOT_SECS
     return datetime.fromtimestamp(slot, UTC), False
-
-
-def _qn_number(qn: str) -> int | None:
-    return int(qn) if 0 < len(qn) <= _MAX_QN_DIGITS else None
-
-
-@lru_cache(maxsize=4096)
-def _local_day(moment: datetime) -> date:
-    return moment.astimezone(WIRE_ZONE).date()

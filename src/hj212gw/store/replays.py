@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from hj212gw.errors import PositionMoved
+from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import CONFLICT, ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
@@ -167,6 +168,7 @@ async def _store_all(connection: Connection, packets: list[Remade]) -> Done:
     if odd:
         await _add_missing_odd(connection, odd)
     written, replaced = await upsert_readings(connection, every)
+    await store_infos(connection, every)
     if written or replaced:
         await touch_dirty(connection, {rows.dirty for rows in every if rows.dirty})
     restored = [packet.rows for packet in packets if packet.state == QUARANTINED]
