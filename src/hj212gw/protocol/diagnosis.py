@@ -133,6 +133,11 @@ def diagnose_packet(
     return _propose_all(hints, packet)
 
 
+def mark_reused(packet: Packet) -> Proposal:
+    """Name a packet whose QN a packet with other data had just before."""
+    return _propose(repair("qn_reused", f"QN {show(packet.qn.encode())} came twice"), packet.mn, packet.st, packet.cn)
+
+
 def _find_marked(warnings: Iterable[str]) -> Iterator[Hint]:
     """Name what warnings say; those of a setting in use say nothing, and some need a closer look."""
     for warning in warnings:
