@@ -93,12 +93,13 @@ class ProposalBook:
         streams = self._streams
         for arrival, rows in zip(arrivals, packets, strict=True):
             packet = rows.packet
-            stream = streams.get((packet.mn, packet.st, packet.cn))
+            stream = streams.get(packet[3:6])  # mn, st, cn: one slice is half the time of three names
+            qn = packet.qn
             if stream is None:
                 stream = self._open(packet)
-            elif packet.qn == stream.qn and packet.digest != stream.digest:
+            elif qn == stream.qn and packet.digest != stream.digest:
                 self._note_reused(arrival)
-            stream.qn = packet.qn
+            stream.qn = qn
             stream.digest = packet.digest
             if stream.is_minute:
                 _learn_interval(stream, rows.data_time)
