@@ -12,11 +12,11 @@ from hj212gw.errors import PacketError
 from hj212gw.protocol import Discard, Frame, FrameBuffer, crc_text, encode_frame, parse_packet
 from hj212gw.protocol.codes import is_known_st
 from hj212gw.protocol.crc import modbus_crc16
-from hj212gw.protocol.diagnosis import MAX_EVIDENCE, InForce, diagnose_packet, diagnose_reject
+from hj212gw.protocol.diagnosis import MAX_EVIDENCE, InForce, diagnose_packet, diagnose_reject, mark_reused
 from hj212gw.protocol.factors import find_factor
 from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS
 from hj212gw.protocol.tables import read_table
-from hj212gw.protocol.times import format_data_time, format_qn
+from hj212gw.protocol.times import format_data_time, format_qn, parse_qn
 from hj212gw.telemetry import REJECT_REASONS
 
 AT = datetime(2026, 3, 1, 0, 0, 5, tzinfo=UTC)  # 08:00:05 on the wire
@@ -512,6 +512,21 @@ def test_answers_and_first_packets_need_no_mn():
     """2005's 9014 has none, and 2025's 1001 an empty one."""
     assert diagnose(framed(segment("CN=2011", QN=None, ST="91", CN="9014", PW=None, MN=None, Flag=None))) == set()
     assert ("repair", "mn_empty") not in diagnose(framed(segment("i23005-Info=1", CN="1001", MN="", Flag="9")))
+
+
+def test_what_one_packet_proves():
+    """The end and the moment of sending; not the start, which a late packet looks like."""
+    for lag, label, is_certain in (("080003", "start", True), ("081003", "end", False)):
+        raw = framed(minute("20260301080000", QN=f"20260301{lag}000"))
+        at = parse_qn(f"20260301{lag}000")
+        (found,) = propose(raw, at=at, in_force=InForce(label, 10))
+        assert found.is_certain == is_certain
+
+
+def test_qn_used_twice_is_named():
+    """By the one who saw both packets (section 17, row 40)."""
+    found = mark_reused(parse_packet(segment()))
+    assert found == (MN, "32", "2011", "repair", "qn_reused", "QN 20260301080004000 came twice")
 
 
 def test_minute_data_out_of_step_is_named():
