@@ -8,6 +8,7 @@ from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
 from hj212gw.gateway.notes import Note, read_note
+from hj212gw.gateway.proposals import ProposalBook
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.store.loggers import add_found_loggers, add_loggers
@@ -23,16 +24,21 @@ class BatchMaker:
 
     Args:
         admission: who is registered.
+
+    Attributes:
+        book: of what is odd.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, Activity] = {}
+        self.book = ProposalBook()
 
     def forget_numbers(self) -> None:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
+        self.book.forget()
 
     async def make(self, connection: Connection, groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
@@ -53,8 +59,9 @@ class BatchMaker:
                 self._read(record, arrivals, rejects)
             await asyncio.sleep(0)
         packets = await self._make_packets(connection, arrivals)
+        self.book.note_packets(arrivals, packets)
         through = from_us(records[-1].received_at_us) if records else from_us(0)
-        return Batch(packets, rejects, [], after, groups[-1].seq, through)
+        return Batch(packets, rejects, [], after, groups[-1].seq, through, self.book.take())
 
     async def remake(self, connection: Connection, stored: list[PacketRow]) -> list[PacketRows]:
         """Make the rows of stored packets again, by the registry as it is now.
@@ -94,6 +101,7 @@ class BatchMaker:
             except ProtocolError as error:
                 reason, detail = error.reason, str(error)
         rejects.append((received_at, record.peer, reason, detail, record.body))
+        self.book.note_reject(received_at, record.peer, reason, record.body)
 
     async def _make_packets(self, connection: Connection, arrivals: list[Arrival]) -> list[PacketRows]:
         verdicts = [self._admission.judge(arrival.packet.mn, arrival.packet.pw) for arrival in arrivals]

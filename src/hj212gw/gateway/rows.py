@@ -32,7 +32,7 @@ _PLAIN = Note()
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
-_OPENING, _EMPTY_AREA = b"CP=&&", b"CP=&&&&"
+_CP, _EMPTY_CP = b"CP=", b"CP=&&&&"
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
 
@@ -45,7 +45,8 @@ class Arrival(NamedTuple):
         peer: host:port.
         key_id: of the key its data area is encrypted with, "" for plain.
         packet: parsed from the frame; its data area is empty while `is_sealed`.
-        sent: the frame's data segment as it came, cipher text included.
+        segment: the frame's data segment, plain and in the standard's shape.
+        sent: the same as it came, cipher text included.
         warnings: of the frame.
         is_rival: another live connection spoke for the MN before.
         is_sealed: the key it is encrypted with is not known any more.
@@ -56,6 +57,7 @@ class Arrival(NamedTuple):
     peer: str
     key_id: str
     packet: Packet
+    segment: bytes
     sent: bytes
     warnings: tuple[str, ...]
     is_rival: bool = False
@@ -84,17 +86,19 @@ def read_arrival(
     if not key_id and not marks:
         opened = open_frame(frame)
         packet = parse_packet(opened.segment)
-        return Arrival(frame, received_at, peer, "", packet, opened.sent or opened.segment, opened.warnings)
+        return Arrival(frame, received_at, peer, "", packet, opened.segment, opened.segment, opened.warnings)
     key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
     is_rival = RIVAL in marks
     if key_id and key is None:
-        segment = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
-        packet = parse_packet(segment[: segment.index(_OPENING)] + _EMPTY_AREA)
-        return Arrival(frame, received_at, peer, key_id, packet, segment, (KEY_MISSING,), is_rival, is_sealed=True)
+        sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
+        segment = sent.partition(_CP)[0] + _EMPTY_CP
+        warnings = (KEY_MISSING,)
+        packet = parse_packet(segment)
+        return Arrival(frame, received_at, peer, key_id, packet, segment, sent, warnings, is_rival, is_sealed=True)
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    return Arrival(frame, received_at, peer, key_id, packet, sent, opened.warnings, is_rival)
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, opened.warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:

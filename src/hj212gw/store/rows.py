@@ -176,6 +176,20 @@ class Activity(NamedTuple):
     clock_skew_secs: float | None
 
 
+class ProposalRow(NamedTuple):
+    """What is proposed for a data logger and how often it was seen since; its fields are columns of `proposals`."""
+
+    mn: str
+    st: str
+    cn: str
+    what: str
+    value: str
+    evidence: str
+    times: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
 class Batch(NamedTuple):
     """What one transaction stores.
 
@@ -186,6 +200,7 @@ class Batch(NamedTuple):
         after: the journal's position before this batch, as the database must have it.
         upto: the position after it.
         drained_through: every record that arrived before this is stored once the batch is.
+        proposals: each key once, in the order of the keys.
     """
 
     packets: list[PacketRows]
@@ -194,6 +209,7 @@ class Batch(NamedTuple):
     after: int
     upto: int
     drained_through: datetime
+    proposals: tuple[ProposalRow, ...] = ()
 
 
 class Outcome(NamedTuple):

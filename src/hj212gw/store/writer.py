@@ -22,6 +22,7 @@ from hj212gw.store.pool import (
     is_refusal,
     sort_error,
 )
+from hj212gw.store.proposals import note_proposals
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -261,6 +262,8 @@ async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[Dir
     """Write what a batch carries beside its packets."""
     if batch.rejects:
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
+    if batch.proposals:
+        await note_proposals(connection, batch.proposals)
     await touch_dirty(connection, dirty)
     if batch.activity:
         await _note_activity(connection, batch.activity)
