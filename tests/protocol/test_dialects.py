@@ -349,6 +349,20 @@ def test_an_empty_area_that_lacks_a_mark_is_completed() -> None:
     assert frame.segment == raw[6:-6]
 
 
+@pytest.mark.parametrize("marks", [(b"&", b"&&"), (b"&&", b"&"), (b"&", b"&")])
+def test_one_mark_or_both_may_be_single(marks: tuple[bytes, bytes]) -> None:
+    """The first of them has a closing && and the right CRC, and yet no packet can be read from it."""
+    segment = make_segment()
+    sent = segment.replace(b"CP=&&", b"CP=" + marks[0])[:-2] + marks[1]
+    raw = encode_frame(sent)
+    (frame,) = run(bytewise(raw), lambda _: make_dialect(["single_ampersand"]))
+    assert isinstance(frame, Frame)
+    assert (frame.segment, frame.sent, frame.warnings) == (segment, sent, ("single_ampersand",))
+    assert find_dialect(raw) == (MN, ("single_ampersand",))
+    if marks[1] == b"&&":
+        assert run([raw], lambda _: None) == [Frame(sent, raw, 0)]
+
+
 def test_another_frame_inside_is_not_swallowed() -> None:
     """A header inside is taken for the frame that would be lost."""
     inside = encode_frame(make_segment())
