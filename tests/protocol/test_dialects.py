@@ -25,6 +25,7 @@ from hj212gw.protocol import (
     open_frame,
     parse_packet,
 )
+from hj212gw.protocol.cipher import decrypt_area
 from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, DialectOf, find_mn
 
 SMALL = 64
@@ -307,6 +308,21 @@ def test_cipher_text_whose_own_crc_is_right_by_chance_is_decrypted() -> None:
     (plain,) = run([raw], lambda _: None)
     assert isinstance(plain, Frame)
     assert plain.segment == raw[6:-6]
+
+
+def test_cipher_text_may_hold_every_mark_of_a_frame() -> None:
+    """A frame is cut by its length: neither &&, CRC and CR LF nor ## end one."""
+    block = b"&&1C80\r\n##\0\xff&&\r\n"
+    assert len(block) == 16
+    segment = make_segment("DataTime=2026030").replace(
+        b"030&&", b"030" + decrypt_area(block * 3, KEY.secret) + b"rest&&"
+    )
+    raw = encode_frame_as(segment, Dialect(keys=(KEY,)))
+    assert block * 3 in raw
+    stream = raw + encode_frame(make_segment()) + raw[:-2] + raw
+    for pieces in ([stream], bytewise(stream)):
+        events = run(pieces, lambda _: Dialect(keys=(KEY,)))
+        assert [event.segment for event in events] == [segment, make_segment(), segment, segment]
 
 
 def test_a_printed_cipher_is_no_text_although_its_crc_is_right_by_chance() -> None:
