@@ -163,7 +163,9 @@ def dialect_of(mn: str) -> Dialect | None:
     return make_dialect(slugs, KEYS[: int(key_count)])
 
 
-dialect_areas = st.sampled_from(
+dialect_areas = st.integers(0, 10**60).map(
+    lambda number: f"DataTime=20260301080000;w01018-Rtd={number}"
+) | st.sampled_from(
     [
         "",
         "DataTime=20260301080000;w01018-Rtd=1.1,w01018-Flag=N",

@@ -1,6 +1,7 @@
 """HJ 212 without input or output: bytes to frames to packets to readings, and back."""
 
 from hj212gw.protocol.assembly import Part, find_part
+from hj212gw.protocol.cipher import is_encrypted_command, looks_encrypted, parse_key
 from hj212gw.protocol.codes import CommandKind, sender_kind
 from hj212gw.protocol.crc import check_crc, crc16, crc_text
 from hj212gw.protocol.dataarea import DataArea, encode_data_area, parse_data_area
@@ -55,10 +56,13 @@ __all__ = [
     "find_answer",
     "find_dialect",
     "find_part",
+    "is_encrypted_command",
+    "looks_encrypted",
     "make_dialect",
     "open_frame",
     "parse_data_area",
     "parse_infos",
+    "parse_key",
     "parse_packet",
     "parse_readings",
     "pick_values",

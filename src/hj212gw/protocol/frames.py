@@ -37,7 +37,7 @@ _POSSIBLE_CRC = re.compile(rb"[0-9A-Fa-f]{2}[048Cc][01]")  # section 3: the low 
 _DIGITS = re.compile(rb"[0-9A-Fa-f]{4}")
 _NATURAL_END = re.compile(rb"&&[0-9A-Fa-f]{4}(?:\r?\n|(?=##))")
 
-_BARE = b"CP=&&"  # a data area that is empty, and one of its marks missing
+_OPENING = b"CP=&&"
 
 Check = Callable[[bytes, bytes], bool]
 
@@ -231,7 +231,8 @@ class FrameBuffer:
         body = stop - self._pos - CRC_DIGITS
         segment, crc = raw[HEAD_BYTES:body], raw[body : body + CRC_DIGITS]
         is_right = segment.endswith(b"&&") and self._check(segment, crc)
-        if self._dialect_of is not None and not (is_right and segment.isascii() and not segment.endswith(_BARE)):
+        is_usual = is_right and segment.isascii() and segment.find(_OPENING, 0, -2) >= 0
+        if self._dialect_of is not None and not is_usual:
             frame = self._match_dialect(final=final)
             if frame is not None or self._needed:
                 return frame
