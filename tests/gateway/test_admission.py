@@ -197,7 +197,7 @@ def test_snapshot_with_a_fault_knows_nobody(tmp_path, later):
     path = tmp_path / "registry.json"
     path.write_text(f'[["MN1", "123456", "32", 60, {later}]]')
     admission = Admission(accepts_unknown=False, snapshot=path)
-    assert admission.load_snapshot() == (1 if later == "[]" else 0)
+    assert admission.load_snapshot() == 0
 
 
 def test_nothing_prints_secrets(tmp_path):
