@@ -45,7 +45,7 @@ def dsn(postgres_dsn):
 def bad_file(tmp_path):
     """A file with a bad password and a bad interval in its third line."""
     lines = (EXAMPLES / "data_loggers.csv").read_text(encoding="utf-8").splitlines()[:2]
-    lines.append(f"530401A8900016F000169D09,{SECRET} 2,32,,2011,0,10,,,")
+    lines.append(f"530401A8900016F000169D09,{SECRET} 2,32,,2011,0,10,,,,")
     path = tmp_path / "bad.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
