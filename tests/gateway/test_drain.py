@@ -200,8 +200,7 @@ def registry_of(mn, cut):
     contents = [
         "enterprise,name,credit_code,county,level,valid_from,valid_to\ne1,x,,,other,,",
         "outlet,enterprise,name,medium,valid_from,valid_to\no1,e1,x,water,,\no2,e1,x,water,,",
-        "mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,role,valid_from,valid_to\n"
-        f"{mn},,32,o1,,,,,standby,,",
+        f"mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,role,valid_from,valid_to\n{mn},,32,o1,,,,,standby,,",
         f"mn,st,factor,outlet,valid_from,valid_to\n{mn},32,,o2,{format_moment(cut)},",
     ]
     return [InputFile(f"{place}.csv", content.encode()) for place, content in enumerate(contents)]
