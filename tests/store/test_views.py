@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from hj212gw.protocol.times import WIRE_ZONE
-from hj212gw.store.migrate import migrate
+from hj212gw.store.migrate import load_migrations, migrate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MN, PLAIN, STANDBY = "MN1", "MN2", "MN3"
@@ -185,6 +185,29 @@ async def test_readings_keep_their_columns(connection):
         "data_time mn outlet enterprise st cn factor factor_name unit rtd min avg max cou zs_rtd zs_min zs_avg zs_max"
         " data_flag received_at updated_at qn nth extra factor_name_en unit_cou outlet_name enterprise_name "
     )
+
+
+async def test_views_of_others_outlive_the_migration(postgres_dsn):
+    """A view somebody made of v_readings before is still there after the upgrade, and sees the new outlet."""
+    connection = await asyncpg.connect(postgres_dsn)
+    before = [migration for migration in load_migrations() if migration.version < 5]
+    await connection.execute(
+        "CREATE SCHEMA hj212; CREATE TABLE hj212.migrations (version int, name text, checksum text)"
+    )
+    for migration in before:
+        await connection.execute(migration.sql)
+    await connection.execute("CREATE VIEW public.mine AS SELECT * FROM hj212.v_readings; DROP TABLE hj212.migrations")
+    await connection.execute(
+        "CREATE TABLE hj212.migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    for migration in before:
+        await connection.execute("INSERT INTO hj212.migrations VALUES ($1, $2, $3)", *migration[:2], migration.checksum)
+    await migrate(connection, now=NOW)
+    await connection.execute(REGISTRY + "; INSERT INTO hj212.loggers (mn) VALUES ('MN2')")
+    await put(connection, PLAIN)
+    assert await connection.fetchval("SELECT outlet FROM public.mine") == "any"
+    await connection.close()
 
 
 # a condition, and the relation the plan must reach by its key
