@@ -122,7 +122,8 @@ def make_admission(folder, *loggers, keys_file=None, at=NOW):
         (("crc_modbus_swapped",), Dialect(crc=CrcKind.SWAPPED)),
         (("crc_short", "length_characters"), Dialect(short_crc=True, counts_characters=True)),
         (("closing_missing", "single_ampersand"), Dialect(lacks_closing=True, single_ampersand=True)),
-        (("unheard_of",), Dialect()),
+        (("unheard_of",), None),
+        (("unheard_of", "crc_short"), Dialect(short_crc=True)),
     ],
 )
 def test_dialect_is_what_the_registry_switches_on(tmp_path, slugs, expected):

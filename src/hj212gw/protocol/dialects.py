@@ -7,6 +7,8 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from hj212gw.errors import ConfigError
+
 
 class CrcKind(enum.StrEnum):
     """Which CRC a data logger sends, and is answered in."""
@@ -64,11 +66,22 @@ SLUGS = (
 
 
 def make_dialect(slugs: Iterable[str], keys: Iterable[Key] = ()) -> Dialect:
-    """Return the dialect that slugs of `SLUGS` switch on; unknown ones switch nothing on."""
-    names = set(slugs)
-    crc = next((kind for kind in (CrcKind.SWAPPED, CrcKind.MODBUS) if kind in names), CrcKind.STANDARD)
+    """Make a dialect of its slugs; of two CRCs the last counts.
+
+    Args:
+        slugs: of `SLUGS`.
+        keys: in force, newest first.
+
+    Raises:
+        ConfigError: a slug is none of `SLUGS`.
+    """
+    names = tuple(slugs)
+    for name in names:
+        if name not in SLUGS:
+            raise ConfigError(f"a dialect is one of {', '.join(SLUGS)}, got {name!r}")
+    kinds = [CrcKind(name) for name in names if name in {CrcKind.MODBUS, CrcKind.SWAPPED}]
     return Dialect(
-        crc=crc,
+        crc=kinds[-1] if kinds else CrcKind.STANDARD,
         short_crc="crc_short" in names,
         counts_characters="length_characters" in names,
         lacks_closing="closing_missing" in names,
