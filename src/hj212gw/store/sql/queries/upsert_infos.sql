@@ -22,4 +22,6 @@ ON CONFLICT (logger_id, cn, data_time, subject, name, st, nth) DO UPDATE SET
         WHEN excluded.received_at >= coalesce(r.updated_at, r.received_at)
         THEN hj212.add_history(r.history, r.value, coalesce(r.updated_at, r.received_at))
         ELSE hj212.add_history(r.history, excluded.value, excluded.received_at) END
-WHERE excluded.value <> r.value OR excluded.received_at < r.received_at
+WHERE excluded.received_at < r.received_at
+   OR excluded.value <> r.value AND (excluded.received_at >= coalesce(r.updated_at, r.received_at)
+       OR r.history IS DISTINCT FROM hj212.add_history(r.history, excluded.value, excluded.received_at))
