@@ -153,15 +153,23 @@ async def test_packets_written_again_change_nothing(store):
     frames = [states(value, number=number) for number, value in enumerate("1213", 1)]
     await store.write(*frames, part(1))
     await store.write(states("0", number=9), at=NOW - timedelta(hours=1))
+    same = [
+        store.rows(states(value, number=20 + number, at="20260301100000"), NOW) for number, value in enumerate("67")
+    ]
+    assert await store_infos(store.admin, same) == 2
     before = (
         await store.admin.fetch("SELECT * FROM hj212.states"),
         await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
     )
     assert [value for value, _ in history_of(before[0][0])] == ["0", "1", "2", "1"]
-    packets = [store.rows(raw, NOW + timedelta(seconds=index)) for index, raw in enumerate([*frames, part(1)])]
+    assert (before[0][1]["value"], history_of(before[0][1])) == ("7", [("6", NOW)])
+    packets = [
+        *same,
+        *(store.rows(raw, NOW + timedelta(seconds=index)) for index, raw in enumerate([*frames, part(1)])),
+    ]
     packets.append(store.rows(states("0", number=9), NOW - timedelta(hours=1)))
     assert await store_infos(store.admin, packets) == 0
-    assert [await store_infos(store.admin, [rows]) for rows in packets] == [0] * 6
+    assert [await store_infos(store.admin, [rows]) for rows in packets] == [0] * 8
     after = (
         await store.admin.fetch("SELECT * FROM hj212.states"),
         await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
