@@ -12,7 +12,7 @@ from hj212gw.gateway import proposals
 from hj212gw.gateway.admission import Admission
 from hj212gw.gateway.batches import BatchMaker
 from hj212gw.gateway.proposals import LOOK_EVERY, LOOKS, REJECT_LOOKS, VOTES, WARNED_EVERY, ProposalBook
-from hj212gw.gateway.rows import make_rows, read_arrival
+from hj212gw.gateway.rows import Came, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, REJECT, Group, Record
 from hj212gw.protocol import encode_frame
 from hj212gw.protocol.crc import modbus_crc16
@@ -33,7 +33,7 @@ def modbus_frame(number=0):
 
 def note(book, *frames, at=AT, warnings=()):
     """Note accepted frames, a second apart."""
-    arrivals = [read_arrival(raw, at + place * SECOND, PEER) for place, raw in enumerate(frames)]
+    arrivals = [read_arrival(raw, Came(at + place * SECOND, PEER)) for place, raw in enumerate(frames)]
     book.note_packets(arrivals, [make_rows(arrival, logger_id=1, more_warnings=warnings) for arrival in arrivals])
 
 

@@ -170,7 +170,7 @@ class ProposalBook:
         in_force = self._in_force(packet.mn, packet.st, packet.cn)
         if in_force.interval_mins is None and stream.interval_mins:
             in_force = in_force._replace(interval_mins=stream.interval_mins)
-        found = diagnose_packet(arrival.packet, arrival.segment, packet.warnings or (), received_at, in_force)
+        found = diagnose_packet(arrival.packet, arrival.sent, packet.warnings or (), received_at, in_force)
         missed = _take_missed(turn)
         for proposal in found:
             if proposal.is_certain:
