@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import (
     CONNECTION_ERRORS,
@@ -167,6 +168,7 @@ class Writer:
         if packets:
             await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
         readings = await _copy_readings(connection, packets)
+        await store_infos(connection, packets)
         odd = [row for rows in packets for row in rows.odd_rows()]
         if odd:
             await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
