@@ -248,6 +248,21 @@ def test_any_packet_is_diagnosed(cp, cn, tail):
         assert_clean(proposal)
 
 
+moments = st.one_of(
+    st.sampled_from(["00010101000000", "00010101080000", "99991231235959", "20260301080000", "20260301075959"]),
+    st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda moment: f"{moment:%4Y%m%d%H%M%S}"),  # noqa: DTZ001
+    st.integers(-200_000, 200_000).map(lambda secs: format_data_time(AT + timedelta(seconds=secs))),
+)
+
+
+@given(moments, moments, st.sampled_from(["2011", "2051", "2061", "2031", "2111"]), st.sampled_from([None, 1, 10, 30]))
+def test_any_moments_are_diagnosed(data_time, qn, cn, interval):
+    """Of any clock, from the year 1 to the year 9999."""
+    raw = minute(data_time, CN=cn, QN=f"{qn}999")
+    for label in ("start", "end", "sent"):
+        propose(framed(raw), in_force=InForce(label, interval))
+
+
 @pytest.mark.parametrize(
     "raw",
     [

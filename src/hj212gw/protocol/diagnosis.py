@@ -204,7 +204,8 @@ def _find_odd(packet: Packet, readings: Readings | None, hints: list[Hint]) -> I
     """Name what only the code tables tell, where nothing better explains it."""
     is_labelled = any(hint.what == "time_label" for hint in hints)
     rows = readings.rows if readings else []
-    for oddity in find_oddities(packet, readings):
+    named = (oddity for oddity in find_oddities(packet, readings) if oddity in REPAIR_BY_WARNING)
+    for oddity in named:
         if oddity == _UNKNOWN_FACTOR:
             codes = dict.fromkeys(row.factor for row in rows if not match_factor(row.factor, st=packet.st))
             yield repair("factor_unknown", f"ST={show(packet.st.encode())}: {show(' '.join(codes).encode(), 120)}")

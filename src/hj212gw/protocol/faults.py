@@ -150,6 +150,7 @@ REPAIR_BY_WARNING: Mapping[str, str] = MappingProxyType(
                 "flag_unknown",
                 "data_time_odd",
                 "data_time_unaligned",
+                "factor_unknown",
                 "statistics_disordered",
                 "qn_in_data_area",
                 "cn_unknown",
