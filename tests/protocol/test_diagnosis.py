@@ -540,6 +540,13 @@ def test_key_that_is_gone_is_asked_for():
     assert ("key", "sm4") in diagnose(GOOD, warnings=("key_missing",))
 
 
+def test_password_in_mn_is_masked():
+    """A ; that is missing makes it a part of MN."""
+    raw = framed(segment(PW=None).replace(b";Flag", f"PW={PW};Flag".encode()))
+    assert {found.mn for found in propose(raw)} == {f"{MN}PW=******"}
+    assert {found.mn for found in propose(raw[:-6] + modbus(raw[6:-6]) + b"\r\n")} == {f"{MN}PW=******"}
+
+
 def test_new_key_is_never_evidence():
     """1014 carries one."""
     raw = segment("SKCreateTime=20260301080000;NewSK=hush42hush42hush".encode("gbk").decode() + "|", CN="1014")

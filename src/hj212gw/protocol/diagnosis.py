@@ -95,7 +95,7 @@ def diagnose_reject(raw: bytes, reason: str) -> Proposal | None:
     if found is not None:
         mn, slugs = found
         evidence = f"a frame of {len(raw)} bytes, refused for its {reason}, is right under {' '.join(slugs)}"
-        return Proposal(_clean(mn), "", "", "dialect", " ".join(slugs), evidence)
+        return Proposal(_clean_mn(mn), "", "", "dialect", " ".join(slugs), evidence)
     hint = diagnose_span(raw, reason)
     return hint and _propose(hint, find_mn(raw), "", "")
 
@@ -225,7 +225,12 @@ def _propose(hint: Hint, mn: str, st: str, cn: str) -> Proposal:
     is_of_header = hint.what == "repair" and REPAIRS[hint.value].is_of_header
     if hint.what in _OF_ALL_CNS or is_of_header:
         st = cn = ""
-    return Proposal(_clean(mn), _clean(st), _clean(cn), hint.what, _clean(hint.value), _clean(hint.evidence))
+    return Proposal(_clean_mn(mn), _clean(st), _clean(cn), hint.what, _clean(hint.value), _clean(hint.evidence))
+
+
+def _clean_mn(mn: str) -> str:
+    """Return an MN fit for a table; where a missing ; made PW a part of it, that is masked."""
+    return _clean(show(mn.encode(), MAX_EVIDENCE) if "=" in mn else mn)
 
 
 def _clean(text: str) -> str:
