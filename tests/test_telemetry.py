@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,9 @@ CALLS = [
     ("store_failed", (StoreUnavailable("away"),), "store.lost"),
     ("store_failed", (SchemaMismatch("old"),), "store.refused"),
     ("store_recovered", (61.5,), "store.recovered"),
+    ("day_sealed", (date(2030, 1, 1), "packets", 1000, 0, "00ff"), "day.sealed"),
+    ("seal_failed", (StoreUnavailable("away"),), "seal.failed"),
+    ("seal_held", ("journal 1, drained through 2030-01-01",), "seal.held"),
     ("partitions_ensured", (3, 1, datetime(2030, 1, 1, tzinfo=UTC)), "partitions.ensured"),
 ]
 

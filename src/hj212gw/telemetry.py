@@ -9,7 +9,7 @@ within 10 s is counted instead of printed.
 import math
 import platform
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -118,6 +118,8 @@ _PARTITIONS_AHEAD = _gauge(
     "The time up to which there are partitions; NaN when none are needed",
 )
 _PARTITIONS_AHEAD.set(math.nan)
+_DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
+_SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
 
 
@@ -358,6 +360,23 @@ def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: date
     _PARTITIONS_DROPPED.inc(dropped_count)
     _PARTITIONS_AHEAD.set(math.nan if ahead_until_at is None else ahead_until_at.timestamp())
     _tell("partitions.ensured", made=made_count, dropped=dropped_count, ahead_until_at=ahead_until_at)
+
+
+def day_sealed(day: date, part: str, rows: int, missing: int, chained: str) -> None:
+    """Count a sealed part of a day; `missing` rows were gone before, and the digest is told to be kept elsewhere."""
+    _DAY_DIGESTS.inc()
+    _tell("day.sealed", f"{day} {part}", day=day, part=part, rows=rows, missing=missing, chained=chained)
+
+
+def seal_failed(error: BaseException) -> None:
+    """Count a run of sealing that the database did not let through."""
+    _SEAL_FAILURES.inc()
+    _tell("seal.failed", **_error_facts(error))
+
+
+def seal_held(waits_for: str) -> None:
+    """Tell which journal keeps past days from being sealed."""
+    _tell("seal.held", waits_for=waits_for)
 
 
 def _reason(error: BaseException) -> str:
