@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hj212gw.protocol.times import WIRE_ZONE
 
 PARTS = ("packets", "strays", "rejects")
+LINK_FIELDS = ("previous", "day", "part", "rows", "written", "oldest_qn_at", "digest")
 FIRST_PREVIOUS = bytes(32)
 DAY = timedelta(days=1)
 
@@ -130,9 +131,21 @@ class DayHash:
 
 def link(entry: Entry) -> bytes:
     """Compute the `chained` digest an entry should have; with a shell: printf '...' | sha256sum."""
+    return hashlib.sha256("".join(f"{field}\n" for field in link_fields(entry)).encode()).digest()
+
+
+def link_fields(entry: Entry) -> tuple[str, ...]:
+    """Return what an entry's `chained` digest is of, as text: LINK_FIELDS in order."""
     oldest = "" if entry.oldest_qn_at is None else f"{entry.oldest_qn_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    fields = (entry.previous.hex(), entry.day, entry.part, entry.rows, entry.written, oldest, entry.digest.hex())
-    return hashlib.sha256("".join(f"{field}\n" for field in fields).encode()).digest()
+    return (
+        entry.previous.hex(),
+        str(entry.day),
+        entry.part,
+        str(entry.rows),
+        str(entry.written),
+        oldest,
+        entry.digest.hex(),
+    )
 
 
 def find_break(entries: Iterable[Entry], before: Entry | None = None) -> str | None:
