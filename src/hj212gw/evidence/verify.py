@@ -243,7 +243,7 @@ class _Check:
                 if missing:
                     self._tell("columns", f"{name} lacks {', '.join(missing)}")
                     return
-                for number, cells in enumerate(reader, 1):  # noqa: B007 - told when the next row cannot be read
+                for number, cells in enumerate(reader, 1):
                     yield number, dict(zip(header, map(parse_text, cells), strict=False))
             except (csv.Error, UnicodeDecodeError, *_BROKEN_ZIP) as error:
                 self._tell("file damaged", f"{name} behind row {number}: {error}")

@@ -95,7 +95,8 @@ class EvidenceReader:
         Args:
             table: one of REGISTRY_KEYS.
             ids: whom the rows are about.
-            start, end: the range.
+            start: of the range.
+            end: of the range, excluded.
         """
         columns = [column for column in await self._columns(table) if column not in _SECRETS]
         if not columns:

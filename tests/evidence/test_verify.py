@@ -1,0 +1,205 @@
+"""Evidence that was touched anywhere does not hold, even where the hashes were made anew."""
+
+import base64
+import hashlib
+import json
+import zipfile
+
+import pytest
+from tests.evidence.conftest import NOON, OTHER, frame
+
+from hj212gw.errors import EvidenceError
+from hj212gw.evidence import verify_evidence
+
+MANIFEST, HASH = "manifest.json", "manifest.sha256"
+
+
+def read(path):
+    """Return the files inside by name."""
+    with zipfile.ZipFile(path) as package:
+        return {name: package.read(name) for name in package.namelist()}
+
+
+def write(path, files):
+    """Write them again."""
+    with zipfile.ZipFile(path, "w") as package:
+        for name, content in files.items():
+            package.writestr(name, content)
+
+
+def forge(path, change):
+    """Change the files inside and nothing else."""
+    files = read(path)
+    change(files)
+    write(path, files)
+
+
+def forge_all(path, change):
+    """Change the files inside and make the manifest and its hash anew, as a careful forger would."""
+    files = read(path)
+    change(files)
+    manifest = json.loads(files[MANIFEST])
+    for name, facts in manifest["files"].items():
+        content = files[name]
+        counted = len(content.splitlines()) - (0 if name.endswith(".jsonl") else 1)
+        facts.update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), rows=counted)
+    files[MANIFEST] = json.dumps(manifest).encode()
+    files[HASH] = f"{hashlib.sha256(files[MANIFEST]).hexdigest()}  {MANIFEST}\n".encode()
+    write(path, files)
+
+
+def problems(path, **options):
+    """Return the kinds of what does not hold."""
+    verdict = verify_evidence(path, **options)
+    assert verdict.is_good == (not verdict.problems)
+    return sorted({problem.partition(":")[0] for problem in verdict.problems})
+
+
+def change_frame(edit):
+    """Return a change of the first frame's document."""
+
+    def change(files):
+        first, _, rest = files["frames.jsonl"].partition(b"\n")
+        document = json.loads(first)
+        edit(document)
+        files["frames.jsonl"] = json.dumps(document).encode() + b"\n" + rest
+
+    return change
+
+
+def replace(name, old, new, count=-1):
+    """Return a change of one file's text."""
+
+    def change(files):
+        assert old in files[name]
+        files[name] = files[name].replace(old, new, count)
+
+    return change
+
+
+def drop_row(name):
+    """Return a change that takes the last row out."""
+
+    def change(files):
+        files[name] = b"".join(files[name].splitlines(keepends=True)[:-1])
+
+    return change
+
+
+def edit_raw(document):
+    """Change one digit of a value in the frame's bytes."""
+    raw = base64.b64decode(document["raw"])
+    document["raw"] = base64.b64encode(raw.replace(b"-0.5", b"-0.4")).decode()
+
+
+async def test_untouched_evidence_holds(exported, evidence):
+    """And says what it counted."""
+    verdict = verify_evidence(evidence, expected=exported.manifest_sha256)
+    assert (verdict.problems, verdict.notes) == ([], [])
+    assert verdict.counts == {"frames": 8, "encrypted": 0, "readings": 12, "history": 1, "entries": 4}
+
+
+TOUCHES = [
+    (change_frame(edit_raw), ["file changed", "frame", "reading"]),
+    (drop_row("readings.csv"), ["file changed", "rows"]),
+    (drop_row("frames.jsonl"), ["file changed", "reading", "rows"]),
+    (replace("readings.csv", b"36.25", b"26.25"), ["file changed", "reading"]),
+    (replace("rejects.csv", b"crc", b"cra"), ["file changed"]),
+    (replace("registry/outlets.csv", b"E1", b"E2"), ["file changed"]),
+    (replace("README.txt", b"SHA-256", b"SHA-255"), ["file changed"]),
+    (lambda files: files.update({"extra.txt": b"me too"}), ["file added"]),
+    (lambda files: files.pop("rejects.csv"), ["file missing"]),
+    (lambda files: files.pop("readings.csv"), ["columns", "file missing", "rows"]),
+    (replace(MANIFEST, b"WS-01", b"WS-02"), [MANIFEST]),
+    (replace("chain.csv", b"packets", b"strays", 1), ["chain", "file changed"]),
+]
+
+
+@pytest.mark.parametrize(("change", "kinds"), TOUCHES)
+async def test_touched_evidence_does_not_hold(exported, evidence, change, kinds):
+    """Whatever was touched is named."""
+    forge(evidence, change)
+    assert problems(evidence) == kinds
+
+
+FORGERIES = [
+    (change_frame(edit_raw), ["frame", "reading"]),
+    (change_frame(lambda document: document.update(received_at="2026-03-01T12:00:01+08:00")), ["frame", "reading"]),
+    (change_frame(lambda document: document.update(peer="10.0.0.8:1")), ["frame", "reading"]),
+    (change_frame(lambda document: document.update(digest="00")), ["frame", "reading"]),
+    (change_frame(lambda document: document.update(st="31")), ["frame", "reading"]),
+    (change_frame(lambda document: document.update(raw="?")), ["frame", "reading"]),
+    (change_frame(lambda document: document.pop("peer")), ["frame", "reading"]),
+    (drop_row("frames.jsonl"), ["reading"]),
+    (replace("readings.csv", b"36.25", b"26.25"), ["reading"]),
+    (replace("readings.csv", b"36.25", b"much"), ["reading"]),
+    (replace("readings.csv", b"data_time", b"when", 1), ["columns", "rows"]),
+    (replace("history.csv", b"35.5", b"25.5"), ["reading"]),
+    (replace("readings.csv", b"2026-03-01T12:00:30", b"2026-03-01T12:00:31"), ["reading"]),
+    (replace("chain.csv", b"packets", b"strays", 1), ["chain"]),
+]
+
+
+@pytest.mark.parametrize(("change", "kinds"), FORGERIES)
+async def test_forged_evidence_does_not_hold(exported, evidence, change, kinds):
+    """Its parts do not agree, and the manifest is not the one that was written down."""
+    forge_all(evidence, change)
+    assert problems(evidence) == kinds
+    assert MANIFEST in problems(evidence, expected=exported.manifest_sha256)
+
+
+async def test_encrypted_frames_need_the_key(archive, evidence):
+    """They are counted, and so are the rows that come from them."""
+    await archive.write(frame(9, at=NOON.replace(hour=5)), key_id="k1")
+    await archive.export(evidence)
+    verdict = verify_evidence(evidence)
+    assert verdict.is_good
+    assert verdict.counts["encrypted"] == 1
+    assert len(verdict.notes) == 2
+    raw = {"raw": base64.b64encode(b"##0100short").decode()}
+    lines = read(evidence)["frames.jsonl"].splitlines()
+    number = next(index for index, line in enumerate(lines) if b'"key_id":"k1"' in line)
+    lines[number] = json.dumps({**json.loads(lines[number]), **raw}).encode()
+    forge(evidence, lambda files: files.update({"frames.jsonl": b"\n".join(lines) + b"\n"}))
+    assert "frame" in problems(evidence)
+
+
+async def test_evidence_without_a_sealed_day_says_so(archive, evidence):
+    """Nothing is wrong with it."""
+    await archive.admin.execute("DELETE FROM hj212.day_digests")
+    await archive.export(evidence)
+    verdict = verify_evidence(evidence)
+    assert verdict.is_good
+    assert "sealed" in verdict.notes[0]
+
+
+async def test_another_outlets_frame_does_not_pass(exported, evidence):
+    """Many wrong rows are counted, the first are shown."""
+    forge_all(evidence, replace("readings.csv", b"010000A8900016F000169DC0", OTHER.encode()))
+    verdict = verify_evidence(evidence)
+    assert len(verdict.problems) == 12
+    extra = read(evidence)["readings.csv"].splitlines()[1] + b"\n"
+    forge_all(evidence, lambda files: files.update({"readings.csv": files["readings.csv"] + extra * 20}))
+    assert verify_evidence(evidence).problems[-1] == "reading: 12 more"
+
+
+async def test_what_is_no_evidence_is_an_error(exported, evidence, tmp_path):
+    """Not a ZIP, a ZIP of something else, another version's."""
+    other = tmp_path / "other.zip"
+    other.write_bytes(b"PK nothing")
+    with pytest.raises(EvidenceError, match="no whole ZIP"):
+        verify_evidence(other)
+    write(other, {"a": b""})
+    with pytest.raises(EvidenceError, match="no evidence of hj212gw"):
+        verify_evidence(other)
+    for content, message in ((b"{", "cannot be read"), (b'{"format": "2"}', "not of the format")):
+        write(other, {MANIFEST: content, HASH: b""})
+        with pytest.raises(EvidenceError, match=message):
+            verify_evidence(other)
+    content = bytearray(evidence.read_bytes())
+    content[evidence.stat().st_size // 2] ^= 255
+    other.write_bytes(content)
+    try:
+        assert not verify_evidence(other).is_good
+    except EvidenceError:
+        pass
