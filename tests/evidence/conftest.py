@@ -28,12 +28,18 @@ SECRET = "hush-hush"
 
 REGISTRY = [
     "INSERT INTO hj212.enterprises (enterprise, name) VALUES ('E1', '=cmd|''/c calc''!A1'), ('E2', 'Other')",
-    "INSERT INTO hj212.outlets (outlet, enterprise, name, medium) VALUES ('WS-01', 'E1', '总排口', 'water'),"
-    " ('WS-02', 'E2', 'Other', 'water'), ('WS-03', 'E2', 'Nobody', 'water')",
-    f"INSERT INTO hj212.data_loggers (mn, pw, st, outlet) VALUES ('{MN}', '{SECRET}', '32', 'WS-01'),"
-    f" ('{OTHER}', '{SECRET}', '32', 'WS-02')",
-    "INSERT INTO hj212.data_loggers (mn, outlet, recorded_at, superseded_at)"
-    f" VALUES ('{MN}', 'WS-09', '2026-01-01', '2026-01-02')",
+    (
+        "INSERT INTO hj212.outlets (outlet, enterprise, name, medium) VALUES ('WS-01', 'E1', '总排口', 'water'),"
+        " ('WS-02', 'E2', 'Other', 'water'), ('WS-03', 'E2', 'Nobody', 'water')"
+    ),
+    (
+        f"INSERT INTO hj212.data_loggers (mn, pw, st, outlet) VALUES ('{MN}', '{SECRET}', '32', 'WS-01'),"
+        f" ('{OTHER}', '{SECRET}', '32', 'WS-02')"
+    ),
+    (
+        "INSERT INTO hj212.data_loggers (mn, outlet, recorded_at, superseded_at)"
+        f" VALUES ('{MN}', 'WS-09', '2026-01-01', '2026-01-02')"
+    ),
 ]
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import zipfile
+from contextlib import suppress
 
 import pytest
 from tests.evidence.conftest import NOON, OTHER, frame
@@ -199,7 +200,5 @@ async def test_what_is_no_evidence_is_an_error(exported, evidence, tmp_path):
     content = bytearray(evidence.read_bytes())
     content[evidence.stat().st_size // 2] ^= 255
     other.write_bytes(content)
-    try:
+    with suppress(EvidenceError):  # what was hit may be a name, and then it is no whole ZIP
         assert not verify_evidence(other).is_good
-    except EvidenceError:
-        pass

@@ -38,8 +38,9 @@ def seal_command(
 
     A day can be sealed once it is over and every live journal has drained past it.
     """
+    last = _read_day(through, "--through")
     settings = options.load(config, {"database.dsn": dsn}, simulated_clock=True)
-    seal = asyncio.run(_seal(options.need_dsn(settings), settings, _read_day(through, "--through")))
+    seal = asyncio.run(_seal(options.need_dsn(settings), settings, last))
     if as_json:
         print_json({"entries": [_show(entry) for entry in seal.entries], "waits_for": seal.waits_for})
     else:
@@ -67,13 +68,13 @@ def verify_command(
     Prints the newest entry. Keep its digest where the database's owner cannot write, and give it back with --expect:
     a chain that was computed anew does not hold it.
     """
-    settings = options.load(config, {"database.dsn": dsn}, simulated_clock=True)
     days = (_read_day(first, "--from") or date.min, _read_day(last, "--to") or date.max)
     if days[0] > days[1]:
         raise typer.BadParameter("--from is after --to")
     if expect is not None and not _DIGEST.fullmatch(expect.lower()):
         raise typer.BadParameter("expected the 64 hexadecimal digits that verify prints", param_hint="--expect")
     expected = None if expect is None else bytes.fromhex(expect)
+    settings = options.load(config, {"database.dsn": dsn}, simulated_clock=True)
     audit = asyncio.run(_verify(options.need_dsn(settings), settings, days, expected))
     _finish(audit, as_json=as_json)
 
