@@ -27,6 +27,9 @@ EVENTS: Mapping[str, Event] = {
     "logger.questioned": Event(
         WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
     ),
+    "keys.refused": Event(
+        WARNING, "the keys file changed and is unreadable or wrong: the keys of before stay", "keys_refused_total"
+    ),
     "loggers.found": Event(INFO, "unknown MNs were registered as found", "loggers_found_total"),
     "packets.quarantined": Event(WARNING, "packets were kept apart", "packets_quarantined_total"),
     "packets.released": Event(INFO, "held packets were given their readings", "packets_released_total"),
@@ -39,8 +42,7 @@ EVENTS: Mapping[str, Event] = {
     "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),
     "store.recovered": Event(INFO, "the database is back", "store_recoveries_total"),
     "day.sealed": Event(INFO, "a part of a past day got its digest, chained to the one before", "day_digests_total"),
-    "seal.failed": Event(WARNING, "past days could not be sealed; it is tried again", "seal_failures_total"),
-    "seal.held": Event(INFO, "a journal that is not drained keeps past days from being sealed"),
+    "seal.failed": Event(WARNING, "past days are not sealed yet, and why; it is tried again", "seal_failures_total"),
     "partitions.ensured": Event(DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"),
 }
 

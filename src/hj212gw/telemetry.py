@@ -70,6 +70,7 @@ _LOGGERS_QUESTIONED = _counters(
     LOGGER_VERDICTS,
 )
 _LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
+_KEYS_REFUSED = _counter("keys_refused", "Times the keys file changed and could not be read")
 _PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
 _PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
 _PACKETS_QUARANTINED = _counters(
@@ -77,6 +78,7 @@ _PACKETS_QUARANTINED = _counters(
 )
 _PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
 _PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
+_PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
 _REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
 _REJECTS_DROPPED = _counters(
     "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
@@ -121,6 +123,8 @@ _PARTITIONS_AHEAD.set(math.nan)
 _DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
 _SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+_LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
+logs.tell_lost_lines(_LINES_LOST.inc)
 
 
 def _tell(event: str, key: str = "", /, **facts: Any) -> None:
@@ -223,6 +227,12 @@ def loggers_found(count: int, example_mn: str) -> None:
     _tell("loggers.found", count=count, mn=example_mn)
 
 
+def keys_refused(error: BaseException) -> None:
+    """Tell that the keys file changed and cannot be read, or a line of it is wrong."""
+    _KEYS_REFUSED.inc()
+    _tell("keys.refused", **_error_facts(error))
+
+
 # Packets and readings
 
 
@@ -265,6 +275,11 @@ def reject_dropped(reason: str, byte_count: int) -> None:
     _REJECTS_DROPPED.get(reason, _REJECTS_DROPPED["other"]).inc()
     _REJECTS_DROPPED_BYTES.inc(byte_count)
     _tell("reject.dropped", reason, reason=reason, bytes=byte_count)
+
+
+def proposals_dropped(count: int) -> None:
+    """Proposals for data loggers that were not counted: too many between two batches."""
+    _PROPOSALS_DROPPED.inc(count)
 
 
 def readings_stored(count: int) -> None:
@@ -369,14 +384,9 @@ def day_sealed(day: date, part: str, rows: int, missing: int, chained: str) -> N
 
 
 def seal_failed(error: BaseException) -> None:
-    """Count a run of sealing that the database did not let through."""
+    """Count a run of sealing that left past days open, and tell why."""
     _SEAL_FAILURES.inc()
     _tell("seal.failed", **_error_facts(error))
-
-
-def seal_held(waits_for: str) -> None:
-    """Tell which journal keeps past days from being sealed."""
-    _tell("seal.held", waits_for=waits_for)
 
 
 def _reason(error: BaseException) -> str:
@@ -385,13 +395,3 @@ def _reason(error: BaseException) -> str:
 
 def _error_facts(error: BaseException) -> dict[str, str]:
     return {"reason": _reason(error), "error": f"{type(error).__name__}: {error}"}
-
-
-def metric_table() -> str:
-    """Render every metric of ours as a Markdown table."""
-    lines = ["| metric | kind | means |", "| --- | --- | --- |"]
-    for family in REGISTRY.collect():
-        if family.name.startswith("hj212gw_"):
-            suffix = "_total" if family.type == "counter" else ""
-            lines.append(f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |")
-    return "\n".join(lines)

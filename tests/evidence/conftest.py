@@ -8,8 +8,9 @@ import pytest
 
 from hj212gw.clock import Clock
 from hj212gw.evidence import Request, export_evidence
+from hj212gw.gateway.notes import Note
 from hj212gw.gateway.rows import make_rows, read_arrival
-from hj212gw.protocol import encode_frame
+from hj212gw.protocol import Dialect, Key, encode_frame_as
 from hj212gw.protocol.times import format_data_time, format_qn
 from hj212gw.store.archive import seal_days
 from hj212gw.store.digests import start_of
@@ -25,6 +26,7 @@ MN, OTHER = "010000A8900016F000169DC0", "010000A8900016F000169DC1"
 PEER = "10.0.0.7:40001"
 OUTLET = "WS-01"
 SECRET = "hush-hush"
+KEY = Key("k1", b"0123456789abcdef")
 
 REGISTRY = [
     "INSERT INTO hj212.enterprises (enterprise, name) VALUES ('E1', '=cmd|''/c calc''!A1'), ('E2', 'Other')",
@@ -43,11 +45,11 @@ REGISTRY = [
 ]
 
 
-def frame(value, *, at=NOON, cn="2011", mn=MN, qn_at=None, suffix="Rtd"):
+def frame(value, *, at=NOON, cn="2011", mn=MN, qn_at=None, suffix="Rtd", dialect=Dialect(), **options):
     """One upload about a moment."""
     qn = format_qn(qn_at or at)
     cp = f"DataTime={format_data_time(at)};w01018-{suffix}={value},w01018-Flag=N;w21003-{suffix}=-0.5,w21003-Flag=N"
-    return encode_frame(f"QN={qn};ST=32;CN={cn};PW=123456;MN={mn};Flag=5;CP=&&{cp}&&".encode())
+    return encode_frame_as(f"QN={qn};ST=32;CN={cn};PW=123456;MN={mn};Flag=5;CP=&&{cp}&&".encode(), dialect, **options)
 
 
 class Archive:
@@ -57,11 +59,11 @@ class Archive:
         self.dsn, self.admin, self.writer, self.numbers = dsn, admin, writer, numbers
         self.position = 0
 
-    async def write(self, *frames, at=NOON, rejects=(), key_id=""):
-        """Write one batch; `key_id` marks its frames as encrypted and hides their readings from whoever has no key."""
+    async def write(self, *frames, at=NOON, rejects=(), note=Note()):
+        """Write one batch; `note` says with which key or in which dialect its frames were opened."""
         packets = []
         for raw in frames:
-            arrival = read_arrival(raw, at, PEER, key_id)
+            arrival = read_arrival(raw, at, PEER, note, lambda *_: KEY)
             packets.append(make_rows(arrival, logger_id=self.numbers[arrival.packet.mn]))
         batch = Batch(packets, list(rejects), [], self.position, self.position + 1, at)
         await self.writer.write(batch)

@@ -5,12 +5,16 @@ import hashlib
 import json
 import zipfile
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
-from tests.evidence.conftest import NOON, OTHER, frame
+from tests.evidence.conftest import KEY, NOON, OTHER, frame
 
 from hj212gw.errors import EvidenceError
 from hj212gw.evidence import verify_evidence
+from hj212gw.gateway.notes import Note
+from hj212gw.protocol import Dialect, make_dialect
+from hj212gw.protocol.dialects import SLUGS
 
 MANIFEST, HASH = "manifest.json", "manifest.sha256"
 
@@ -149,20 +153,28 @@ async def test_forged_evidence_does_not_hold(exported, evidence, change, kinds):
     assert MANIFEST in problems(evidence, expected=exported.manifest_sha256)
 
 
-async def test_encrypted_frames_need_the_key(archive, evidence):
-    """They are counted, and so are the rows that come from them."""
-    await archive.write(frame(9, at=NOON.replace(hour=5)), key_id="k1")
+@pytest.mark.parametrize("is_printed", [False, True])
+async def test_encrypted_frames_need_the_key(archive, evidence, is_printed):
+    """They are counted, and so are the rows that come from them; raw or printed, late ones too."""
+    raw = frame(9, at=NOON.replace(hour=5), dialect=Dialect(keys=(KEY,)), is_printed=is_printed)
+    await archive.write(raw, at=NOON + timedelta(days=1), note=Note("k1"))
     await archive.export(evidence)
     verdict = verify_evidence(evidence)
-    assert verdict.is_good
+    assert verdict.problems == []
     assert verdict.counts["encrypted"] == 1
-    assert len(verdict.notes) == 2
-    raw = {"raw": base64.b64encode(b"##0100short").decode()}
-    lines = read(evidence)["frames.jsonl"].splitlines()
-    number = next(index for index, line in enumerate(lines) if b'"key_id":"k1"' in line)
-    lines[number] = json.dumps({**json.loads(lines[number]), **raw}).encode()
-    forge(evidence, lambda files: files.update({"frames.jsonl": b"\n".join(lines) + b"\n"}))
+    assert [note[:2] for note in verdict.notes] == ["1 ", "2 "]
+    forge(evidence, replace("frames.jsonl", base64.b64encode(raw)[:12], base64.b64encode(b"##x123456")))
     assert "frame" in problems(evidence)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+async def test_frames_of_every_dialect_hold(archive, evidence, slug):
+    """By the dialect that the archive notes with them."""
+    raws = [frame(n, at=NOON.replace(hour=5, second=n), dialect=make_dialect([slug])) for n in range(8)]
+    await archive.write(*raws, note=Note("", (slug,)))
+    await archive.export(evidence)
+    verdict = verify_evidence(evidence)
+    assert (verdict.problems, verdict.counts["readings"]) == ([], 28)
 
 
 async def test_evidence_without_a_sealed_day_says_so(archive, evidence):

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from hj212gw import __version__
 from hj212gw.clock import Clock
-from hj212gw.errors import EvidenceError, PacketError
+from hj212gw.errors import EvidenceError, ProtocolError
 from hj212gw.evidence.package import Draft, format_moment
 from hj212gw.protocol import open_frame, parse_packet, parse_readings
+from hj212gw.protocol.dialects import SLUGS, make_dialect
 from hj212gw.store.digests import LINK_FIELDS, link_fields, local_day, packet_fingerprint
 from hj212gw.store.evidence import REGISTRY_KEYS, EvidenceReader
 
@@ -149,7 +150,7 @@ class _Writer:
         start, end = self._request.start, self._request.end
         if start <= row["received_at"] < end or row["key_id"]:
             return True
-        moment = _data_time(row["raw"])
+        moment = _data_time(row["raw"], row["warnings"] or [])
         return moment is not None and start <= moment < end
 
     async def _write_table(self, name: str, view: str, rows: Any) -> None:
@@ -185,10 +186,11 @@ def _describe(row: Any) -> dict[str, Any]:
     }
 
 
-def _data_time(raw: bytes) -> datetime | None:
+def _data_time(raw: bytes, warnings: list[str]) -> datetime | None:
     """Return a frame's DataTime, None where it has none that can be read."""
     try:
-        readings = parse_readings(parse_packet(open_frame(raw)[0]).cp)
-    except PacketError:
+        opened = open_frame(raw, make_dialect(slug for slug in SLUGS if slug in warnings))
+        readings = parse_readings(parse_packet(opened.segment).cp)
+    except ProtocolError:
         return None
     return readings.rows[0].data_time if readings.rows else None

@@ -11,6 +11,7 @@ from hj212gw.errors import PacketError
 from hj212gw.evidence.package import parse_moment
 from hj212gw.protocol import Frame, FrameBuffer, Packet, parse_packet, parse_readings
 from hj212gw.protocol.codes import GRAIN_BY_CN
+from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, make_dialect
 from hj212gw.store.digests import packet_fingerprint
 
 VALUES = ("rtd", "min", "avg", "max", "cou", "zs_rtd", "zs_min", "zs_avg", "zs_max")
@@ -18,7 +19,7 @@ VALUES = ("rtd", "min", "avg", "max", "cou", "zs_rtd", "zs_min", "zs_avg", "zs_m
 _MAX_DECLARED = 9999
 _DIGEST_BYTES = 16
 _HEAD = re.compile(rb"##([0-9]{4})")
-_TAIL_BYTES = (4, 5, 6)  # CRC, and CR LF where they came
+_TAIL_BYTES = (3, 4, 5, 6)  # CRC, short or whole, and CR LF where they came
 _MAX_QN_DIGITS = 18  # what the readings' column holds
 _FIELDS = {"mn": str, "st": str, "cn": str, "peer": str, "raw": str, "digest": str, "fingerprint": str, "state": str}
 
@@ -54,7 +55,9 @@ def check_frame(line: bytes) -> FrameCheck:
     texts = (document["peer"], key_id, document["mn"], document["cn"], document.get("qn") or "")
     if packet_fingerprint(received_at, texts, raw).hex() != document["fingerprint"]:
         return FrameCheck("its fingerprint is not that of its bytes, arrival, peer, MN, CN and QN")
-    return _check_sealed(document, raw) if key_id else _check_plain(document, raw)
+    warnings = document.get("warnings")
+    warnings = warnings if isinstance(warnings, list) else []
+    return _check_sealed(document, warnings, raw) if key_id else _check_plain(document, warnings, raw)
 
 
 def reading_hash(head: tuple[str, str, str, str, int, str], values: dict[str, Any], flag: str, extra: str) -> int:
@@ -76,16 +79,18 @@ def plain_qn(qn: str) -> str:
     return str(int(qn)) if 0 < len(qn) <= _MAX_QN_DIGITS and qn.isdigit() else ""
 
 
-def _check_sealed(document: dict[str, Any], raw: bytes) -> FrameCheck:
-    """Check the shape of an encrypted frame: its CRC is that of the plain text."""
+def _check_sealed(document: dict[str, Any], warnings: list[Any], raw: bytes) -> FrameCheck:
+    """Check the shape of an encrypted frame: its CRC is that of the plain text, and so is its length."""
     head = _HEAD.match(raw)
-    if head is None or len(raw) - len(head[0]) - int(head[1]) not in _TAIL_BYTES:
+    has_length = not {CIPHER_PRINTED, "length_characters"} & {*map(str, warnings)}
+    if head is None or (has_length and len(raw) - len(head[0]) - int(head[1]) not in _TAIL_BYTES):
         return FrameCheck("it is no frame: its length is not the one it declares")
     return FrameCheck(encrypted=(document["mn"], plain_qn(document.get("qn") or "")))
 
 
-def _check_plain(document: dict[str, Any], raw: bytes) -> FrameCheck:
-    buffer = FrameBuffer(max_segment=_MAX_DECLARED)
+def _check_plain(document: dict[str, Any], warnings: list[Any], raw: bytes) -> FrameCheck:
+    dialect = make_dialect(slug for slug in SLUGS if slug in warnings)
+    buffer = FrameBuffer(lambda _: dialect, max_segment=_MAX_DECLARED)
     events = [*buffer.feed(raw), *buffer.close()]
     frame = events[0]
     if len(events) != 1 or not isinstance(frame, Frame):
@@ -97,7 +102,7 @@ def _check_plain(document: dict[str, Any], raw: bytes) -> FrameCheck:
     for name in ("mn", "st", "cn", "qn"):
         if (document.get(name) or "") != getattr(packet, name):
             return FrameCheck(f"{name} is not the one in its bytes")
-    if blake2b(frame.segment, digest_size=_DIGEST_BYTES).hexdigest() != document["digest"]:
+    if blake2b(frame.sent or frame.segment, digest_size=_DIGEST_BYTES).hexdigest() != document["digest"]:
         return FrameCheck("its digest is not that of its data segment")
     return FrameCheck(packet=packet, readings=_hash_readings(packet))
 

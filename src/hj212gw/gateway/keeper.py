@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from hj212gw import telemetry
 from hj212gw.clock import Clock
-from hj212gw.errors import StoreError
+from hj212gw.errors import StoreError, StoreUnavailable
 from hj212gw.store.archive import JOURNAL_LIFE, MARGIN, STATEMENT_TIMEOUT_SECS, seal_days
 from hj212gw.store.digests import Entry
 from hj212gw.store.migrate import check_schema
@@ -66,7 +66,7 @@ class Keeper:
             telemetry.seal_failed(error)
             return
         if seal.waits_for is not None:
-            telemetry.seal_held(seal.waits_for)
+            telemetry.seal_failed(StoreUnavailable(f"past days wait for {seal.waits_for}"))
 
     async def _run(self) -> None:
         while True:
