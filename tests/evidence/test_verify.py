@@ -196,6 +196,14 @@ async def test_another_outlets_frame_does_not_pass(exported, evidence):
     assert verify_evidence(evidence).problems[-1] == "reading: 12 more"
 
 
+async def test_a_row_left_out_is_noted(exported, evidence):
+    """The frames still give its reading, even where the manifest was made anew."""
+    forge_all(evidence, drop_row("readings.csv"))
+    assert verify_evidence(evidence).notes[0].startswith("1 readings that frames give")
+    forge_all(evidence, lambda files: files.update({MANIFEST: files[MANIFEST].replace(b'"from"', b'"since"')}))
+    assert verify_evidence(evidence).notes == []
+
+
 async def test_what_is_no_evidence_is_an_error(exported, evidence, tmp_path):
     """Not a ZIP, a ZIP of something else, another version's."""
     other = tmp_path / "other.zip"

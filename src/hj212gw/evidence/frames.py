@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import re
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from hj212gw.protocol import Frame, FrameBuffer, Packet, parse_packet, parse_rea
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, make_dialect
 from hj212gw.store.digests import packet_fingerprint
+from hj212gw.store.rows import STORED
 
 VALUES = ("rtd", "min", "avg", "max", "cou", "zs_rtd", "zs_min", "zs_avg", "zs_max")
 
@@ -32,12 +34,14 @@ class FrameCheck(NamedTuple):
         packet: None where it could not be read, or is encrypted.
         encrypted: (MN, QN) where a key is needed to read it; None where not.
         readings: a hash of each reading it gives, with its value and QN.
+        keys: (DataTime, a hash of the key) of each, where the packet is stored and not kept apart.
     """
 
     problem: str = ""
     packet: Packet | None = None
     encrypted: tuple[str, str] | None = None
     readings: tuple[int, ...] = ()
+    keys: tuple[tuple[datetime, int], ...] = ()
 
 
 def check_frame(line: bytes) -> FrameCheck:
@@ -74,6 +78,12 @@ def reading_hash(head: tuple[str, str, str, str, int, str], values: dict[str, An
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def key_hash(mn: str, st: str, cn: str, factor: str, nth: int, data_time: datetime) -> int:
+    """Reduce a reading's key to 64 bits."""
+    text = repr((mn, st, cn, factor, nth, data_time.isoformat()))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
 def plain_qn(qn: str) -> str:
     """Write a QN as the readings have it: a number."""
     return str(int(qn)) if 0 < len(qn) <= _MAX_QN_DIGITS and qn.isdigit() else ""
@@ -104,13 +114,14 @@ def _check_plain(document: dict[str, Any], warnings: list[Any], raw: bytes) -> F
             return FrameCheck(f"{name} is not the one in its bytes")
     if blake2b(frame.sent or frame.segment, digest_size=_DIGEST_BYTES).hexdigest() != document["digest"]:
         return FrameCheck("its digest is not that of its data segment")
-    return FrameCheck(packet=packet, readings=_hash_readings(packet))
+    readings, keys = _hash_readings(packet)
+    return FrameCheck(packet=packet, readings=readings, keys=keys if document["state"] == STORED else ())
 
 
-def _hash_readings(packet: Packet) -> tuple[int, ...]:
+def _hash_readings(packet: Packet) -> tuple[tuple[int, ...], tuple[tuple[datetime, int], ...]]:
     if packet.cn not in GRAIN_BY_CN:
-        return ()
-    hashes = []
+        return (), ()
+    hashes, keys = [], []
     for row in parse_readings(packet.cp).rows:
         if row.data_time is None:
             continue
@@ -118,4 +129,6 @@ def _hash_readings(packet: Packet) -> tuple[int, ...]:
         values = {**row._asdict(), "data_time": row.data_time.isoformat()}
         extra = "" if row.extra is None else json.dumps(row.extra)
         hashes.append(reading_hash(head, values, row.data_flag or "", extra))
-    return tuple(hashes)
+        key = key_hash(packet.mn, packet.st, packet.cn, row.factor, row.nth, row.data_time)
+        keys.append((row.data_time, key))
+    return tuple(hashes), tuple(keys)

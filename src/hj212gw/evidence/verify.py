@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 
 from hj212gw.errors import EvidenceError
 from hj212gw.evidence.export import CHAIN, CHAIN_COLUMNS, FRAMES, HISTORY, READINGS
-from hj212gw.evidence.frames import VALUES, check_frame, plain_qn, reading_hash
+from hj212gw.evidence.frames import VALUES, check_frame, key_hash, plain_qn, reading_hash
 from hj212gw.evidence.package import FORMAT, MANIFEST, MANIFEST_HASH, parse_moment
 from hj212gw.registry.cells import parse_text
 from hj212gw.store.digests import Entry, find_break
@@ -82,6 +82,7 @@ class _Check:
         self._counts = dict.fromkeys(("frames", "encrypted", "readings", "history", "entries"), 0)
         self._given: set[int] = set()
         self._sealed: set[tuple[str, str]] = set()
+        self._unmet: set[int] = set()  # keys of readings that frames give and no row has yet
 
     def verdict(self) -> Verdict:
         """Return what was found."""
@@ -99,6 +100,7 @@ class _Check:
         self._check_frames()
         for name, count in ((READINGS, "readings"), (HISTORY, "history")):
             self._check_readings(name, count)
+        self._note_unmet()
         self._check_chain()
 
     def _tell(self, kind: str, text: str) -> None:
@@ -170,6 +172,7 @@ class _Check:
                 self._counts["encrypted"] += 1
                 self._sealed.add(check.encrypted)
             self._given.update(check.readings)
+            self._unmet.update(key for moment, key in check.keys if self._is_in_range(moment))
         if self._counts["encrypted"]:
             note = (
                 f"{self._counts['encrypted']} frames are encrypted: their CRC and readings need the key to be checked"
@@ -188,6 +191,7 @@ class _Check:
                 self._tell("reading", f"row {number} of {name} cannot be read: {str(error)[:100]}")
                 continue
             if found in self._given:
+                self._unmet.discard(_hash_key(row))
                 continue
             if (row["mn"], plain_qn(row["qn"])) in self._sealed:
                 needing_key += 1
@@ -199,6 +203,19 @@ class _Check:
                 f"{needing_key} rows of {name} come from encrypted frames: the key is needed to check them"
             )
         self._compare_rows(name, self._counts[count])
+
+    def _note_unmet(self) -> None:
+        if self._unmet:
+            self._notes.append(
+                f"{len(self._unmet)} readings that frames give stand in no row of {READINGS}: the same data logger may"
+                " serve other outlets, their times may be impossible, or their rows were taken out"
+            )
+
+    def _is_in_range(self, moment: datetime) -> bool:
+        try:
+            return parse_moment(self._manifest["from"]) <= moment < parse_moment(self._manifest["to"])
+        except (KeyError, TypeError, ValueError):
+            return False
 
     def _check_chain(self) -> None:
         entries = []
@@ -264,6 +281,10 @@ def _hash_row(row: dict[str, str]) -> int:
     values["data_time"] = parse_moment(row["data_time"]).isoformat()
     head = (row["mn"], row["st"], row["cn"], row["factor"], int(row["nth"]), row["qn"])
     return reading_hash(head, values, row["data_flag"], row["extra"])
+
+
+def _hash_key(row: dict[str, str]) -> int:
+    return key_hash(row["mn"], row["st"], row["cn"], row["factor"], int(row["nth"]), parse_moment(row["data_time"]))
 
 
 def _read_entry(row: dict[str, str]) -> Entry:
