@@ -12,7 +12,7 @@ from pathlib import Path
 from hj212gw.config_docs import example_toml, markdown_table
 from hj212gw.events import event_table
 from hj212gw.protocol.faults import fault_table
-from hj212gw.telemetry import metric_table
+from hj212gw.telemetry_docs import metric_table
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = Path("config/hj212gw.example.toml")

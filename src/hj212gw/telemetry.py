@@ -9,7 +9,7 @@ within 10 s is counted instead of printed.
 import math
 import platform
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -120,6 +120,8 @@ _PARTITIONS_AHEAD = _gauge(
     "The time up to which there are partitions; NaN when none are needed",
 )
 _PARTITIONS_AHEAD.set(math.nan)
+_DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
+_SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
 _LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
 logs.tell_lost_lines(_LINES_LOST.inc)
@@ -375,19 +377,21 @@ def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: date
     _tell("partitions.ensured", made=made_count, dropped=dropped_count, ahead_until_at=ahead_until_at)
 
 
+def day_sealed(day: date, part: str, rows: int, missing: int, chained: str) -> None:
+    """Count a sealed part of a day; `missing` rows were gone before, and the digest is told to be kept elsewhere."""
+    _DAY_DIGESTS.inc()
+    _tell("day.sealed", f"{day} {part}", day=day, part=part, rows=rows, missing=missing, chained=chained)
+
+
+def seal_failed(error: BaseException) -> None:
+    """Count a run of sealing that left past days open, and tell why."""
+    _SEAL_FAILURES.inc()
+    _tell("seal.failed", **_error_facts(error))
+
+
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "reason", "other"))
 
 
 def _error_facts(error: BaseException) -> dict[str, str]:
     return {"reason": _reason(error), "error": f"{type(error).__name__}: {error}"}
-
-
-def metric_table() -> str:
-    """Render every metric of ours as a Markdown table."""
-    lines = ["| metric | kind | means |", "| --- | --- | --- |"]
-    for family in REGISTRY.collect():
-        if family.name.startswith("hj212gw_"):
-            suffix = "_total" if family.type == "counter" else ""
-            lines.append(f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |")
-    return "\n".join(lines)

@@ -4,7 +4,7 @@ A batch takes it when plain COPY met a duplicate key or a row the database refus
 the caller's transaction; a part that fails is rolled back to a savepoint and halved.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
@@ -38,7 +38,10 @@ _LIVE = {
 
 
 class Counts(NamedTuple):
-    """What the careful way did with a run of packets; `dirty` is what it really wrote."""
+    """What the careful way did with a run of packets.
+
+    `dirty` and `archived` are what it really wrote, `refused` the arrivals of packets that became rejects.
+    """
 
     stored: int = 0
     repeated: int = 0
@@ -49,6 +52,8 @@ class Counts(NamedTuple):
     replaced: int = 0
     conflicts: int = 0
     dirty: frozenset[DirtyRow] = frozenset()
+    archived: tuple[PacketRow, ...] = ()
+    refused: tuple[datetime, ...] = ()
 
     def plus(self, other: "Counts") -> "Counts":
         """Add two counts."""
@@ -62,6 +67,8 @@ class Counts(NamedTuple):
             self.replaced + other.replaced,
             self.conflicts + other.conflicts,
             self.dirty | other.dirty,
+            self.archived + other.archived,
+            self.refused + other.refused,
         )
 
 
@@ -107,6 +114,7 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
         repeated=len(packets) - len(fresh),
         held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
         odd=sum(rows.reading_count for rows in fresh if rows.table is None),
+        archived=tuple(rows.packet for rows in fresh),
     )
     odd = [row for rows in fresh for row in rows.odd_rows()]
     if odd:
@@ -182,5 +190,6 @@ async def _quarantine(connection: Connection, rows: PacketRows, error: BaseExcep
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError):
         reject = (packet.received_at, packet.peer, "unstorable", f"the database refuses it: {reason}", packet.raw)
         await copy_rows(connection, "rejects", [reject], REJECT_COLUMNS)
-        return Counts(quarantined=1)
-    return Counts(quarantined=len(fresh), repeated=1 - len(fresh))
+        return Counts(quarantined=1, refused=(packet.received_at,))
+    archived = tuple(rows.packet for rows in fresh)
+    return Counts(quarantined=len(fresh), repeated=1 - len(fresh), archived=archived)
