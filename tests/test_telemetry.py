@@ -57,6 +57,7 @@ CALLS = [
     ("store_failed", (StoreUnavailable("away"),), "store.lost"),
     ("store_failed", (SchemaMismatch("old"),), "store.refused"),
     ("store_recovered", (61.5,), "store.recovered"),
+    ("store_warned", ("columnstore_missing", WILD), "store.warned"),
     ("partitions_ensured", (3, 1, datetime(2030, 1, 1, tzinfo=UTC)), "partitions.ensured"),
 ]
 

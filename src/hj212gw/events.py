@@ -37,6 +37,7 @@ EVENTS: Mapping[str, Event] = {
     "batch.stored": Event(DEBUG, "a batch was committed to the database", "store_batch_duration_seconds"),
     "store.lost": Event(WARNING, "the database did not take a batch; it is tried again", "store_retries_total"),
     "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),
+    "store.warned": Event(WARNING, "the database works, but an operator has something to do", "store_warnings_total"),
     "store.recovered": Event(INFO, "the database is back", "store_recoveries_total"),
     "partitions.ensured": Event(DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"),
 }
