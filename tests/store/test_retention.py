@@ -174,25 +174,22 @@ async def test_packet_with_a_wrong_clock_is_held_by_its_arrival(database):
 
 
 HELD_BY = [
-    ("UPDATE hj212.data_loggers SET superseded_at = now() WHERE mn = 'HELD'", True),
-    ("UPDATE hj212.data_loggers SET valid_to = '2026-01-01' WHERE mn = 'HELD'", False),
-    ("UPDATE hj212.data_loggers SET outlet = NULL WHERE mn = 'HELD'", False),
-    (
-        "UPDATE hj212.data_loggers SET outlet = NULL; INSERT INTO hj212.channels (mn, st, outlet)"
-        " VALUES ('HELD', '31', 'outlet 1')",
-        True,
-    ),
+    ("UPDATE hj212.data_loggers SET superseded_at = now() WHERE mn = 'HELD'", ["HELD"]),
+    ("UPDATE hj212.data_loggers SET valid_to = '2026-01-01' WHERE mn = 'HELD'", []),
+    ("UPDATE hj212.data_loggers SET outlet = NULL WHERE mn = 'HELD'", []),
+    ("INSERT INTO hj212.channels (mn, st, outlet) VALUES ('OTHER', '31', 'outlet 1')", ["HELD", "OTHER"]),
+    ("INSERT INTO hj212.channels (mn, st, outlet) VALUES ('OTHER', '31', 'outlet 3')", ["HELD"]),
 ]
 
 
-@pytest.mark.parametrize(("change", "is_held"), HELD_BY)
-async def test_outlet_is_found_in_the_registry(database, change, is_held):
+@pytest.mark.parametrize(("change", "held"), HELD_BY)
+async def test_outlet_is_found_in_the_registry(database, change, held):
     """Data loggers, channels and corrected rows count, where they hold at the time; in doubt a row is kept."""
     await database.fill([0])
     await database.connection.execute(change)
     await database.hold(OLD - DAY, OLD + DAY)
     await database.maintain()
-    assert await database.left() == ([("HELD", 0)] if is_held else [])
+    assert await database.left() == [(mn, 0) for mn in held]
 
 
 async def test_compressed_chunk_is_swept(database):
@@ -240,6 +237,7 @@ async def test_setting_decides_how_long_real_time_data_stays(database, warnings)
 async def test_retention_that_fails_is_told_and_stops_nothing(database, warnings):
     """Another session reads what is to go: the drain that calls goes on, and partitions are made all the same."""
     await database.fill([0])
+    await database.connection.fetchval("SELECT hj212.ensure_partitions($1)", LATER)
     piece = await database.connection.fetchval(
         "SELECT piece FROM hj212.list_old_pieces('readings_rtd', $1) WHERE from_at <= $2 AND to_at > $2", LATER, OLD
     )

@@ -1,5 +1,6 @@
 """Which database it is: plain PostgreSQL or TimescaleDB, what it can do, and how much it holds."""
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
@@ -26,6 +27,7 @@ class Engine(NamedTuple):
         database_bytes: size of the database.
         table_bytes: size of each time series with all its partitions or chunks.
         warning: what an operator has to do about the versions, "" where nothing.
+        outlook: what has to be done before the server's next update, "" where nothing.
         obstacle: why there is no columnstore, a key of `OBSTACLES`; "" where there is one.
         columnstore_after: age at which readings go into it, "" where they do not.
     """
@@ -35,6 +37,7 @@ class Engine(NamedTuple):
     database_bytes: int
     table_bytes: dict[str, int]
     warning: str = ""
+    outlook: str = ""
     obstacle: str = ""
     columnstore_after: str = ""
 
@@ -75,6 +78,16 @@ def judge_versions(server_num: int, timescaledb: str | None) -> str:
     )
 
 
+def foresee_versions(server_num: int, timescaledb: str | None) -> str:
+    """Tell what has to be done before the server is updated; "" where nothing, or where it is due already."""
+    major, minor = divmod(server_num, 10_000)
+    need = _NEEDS.get(major)
+    if need is None or minor >= need.from_minor or not judge_versions(major * 10_000 + need.from_minor, timescaledb):
+        return ""
+    wanted = ".".join(map(str, need.timescaledb))
+    return f"install TimescaleDB {wanted} or later before PostgreSQL {major}.{need.from_minor}"
+
+
 def _read_version(text: str) -> tuple[int, ...]:
     """Read 2.28.4 or 2.29.0-dev as numbers."""
     return tuple(int(part) for part in text.partition("-")[0].split(".") if part.isdigit())
@@ -92,7 +105,8 @@ async def read_engine(connection: Connection) -> Engine:
         extension = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
         size = await connection.fetchval("SELECT pg_database_size(current_database())")
         known = await connection.fetchval("SELECT to_regproc('hj212.columnstore_obstacle') IS NOT NULL")
-        engine = Engine(server, extension, size, {}, judge_versions(number, extension))
+        warning, outlook = judge_versions(number, extension), foresee_versions(number, extension)
+        engine = Engine(server, extension, size, {}, warning, outlook)
         return await _look_into(connection, engine) if known else engine
     except CONNECTION_ERRORS as error:
         raise sort_error(error) from error
@@ -115,3 +129,42 @@ def describe_columnstore(engine: Engine) -> str:
     if engine.obstacle:
         return OBSTACLES.get(engine.obstacle, engine.obstacle)
     return f"readings go into it after {engine.columnstore_after}" if engine.columnstore_after else "not known yet"
+
+
+async def read_clock(connection: Connection) -> datetime:
+    """Read the server's clock.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    try:
+        moment: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
+    return moment
+
+
+async def read_partitions_ahead(connection: Connection, now: datetime) -> timedelta | None:
+    """Tell how far ahead of a moment there are partitions; None where they need not be made.
+
+    Raises:
+        StoreUnavailable: try again, or the login may not ask.
+    """
+    try:
+        ahead: timedelta | None = await connection.fetchval("SELECT hj212.partitions_ahead($1)", now)
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
+    return ahead
+
+
+async def read_daily_growth(connection: Connection, now: datetime) -> float:
+    """Tell about how many bytes a day are stored, by the newest partition of each table; 0 where that is not known.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    try:
+        growth: float = await connection.fetchval(load_query("read_daily_growth"), now)
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
+    return growth
