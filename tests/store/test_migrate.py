@@ -189,7 +189,7 @@ async def test_retention_drops_whole_chunks(postgres_dsn):
     assert await connection.fetchval("SELECT hj212.drop_partitions('readings_rtd', $1)", NOW - timedelta(days=1)) == 2
     assert await connection.fetchval("SELECT min(data_time) FROM hj212.readings_rtd") == NOW
     await connection.execute("RESET ROLE")
-    assert await connection.fetchval("SELECT hj212.apply_columnstore(45)") is None
+    assert await connection.fetchval("SELECT hj212.apply_columnstore(45)") in {None, "apache_licence"}
     await connection.close()
 
 
