@@ -71,6 +71,7 @@ _LOGGERS_QUESTIONED = _counters(
     LOGGER_VERDICTS,
 )
 _LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
+_KEYS_REFUSED = _counter("keys_refused", "Times the keys file changed and could not be read")
 _PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
 _PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
 _PACKETS_QUARANTINED = _counters(
@@ -78,6 +79,7 @@ _PACKETS_QUARANTINED = _counters(
 )
 _PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
 _PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
+_PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
 _REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
 _REJECTS_DROPPED = _counters(
     "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
@@ -110,19 +112,18 @@ _BATCH_FAMILY = Histogram(
 _BATCH_DURATION = {path: _BATCH_FAMILY.labels(path) for path in BATCH_PATHS}
 _STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the database is away, full or busy")
 _STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
-_STORE_WARNINGS = _counters(
-    "store_warnings", "Looks at the database that found something to do for an operator", "reason", STORE_WARNINGS
-)
+_STORE_WARNINGS = _counters("store_warnings", "Things found for an operator to do", "reason", STORE_WARNINGS)
 _STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
 _STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
 _PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
 _PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
 _PARTITIONS_AHEAD = _gauge(
-    "partitions_ahead_timestamp_seconds",
-    "The time up to which there are partitions; NaN when none are needed",
+    "partitions_ahead_timestamp_seconds", "The time up to which there are partitions; NaN when none are needed"
 )
 _PARTITIONS_AHEAD.set(math.nan)
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+_LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
+logs.tell_lost_lines(_LINES_LOST.inc)
 
 
 def _tell(event: str, key: str = "", /, **facts: Any) -> None:
@@ -225,6 +226,12 @@ def loggers_found(count: int, example_mn: str) -> None:
     _tell("loggers.found", count=count, mn=example_mn)
 
 
+def keys_refused(error: BaseException) -> None:
+    """Tell that the keys file changed and cannot be read, or a line of it is wrong."""
+    _KEYS_REFUSED.inc()
+    _tell("keys.refused", **_error_facts(error))
+
+
 # Packets and readings
 
 
@@ -267,6 +274,11 @@ def reject_dropped(reason: str, byte_count: int) -> None:
     _REJECTS_DROPPED.get(reason, _REJECTS_DROPPED["other"]).inc()
     _REJECTS_DROPPED_BYTES.inc(byte_count)
     _tell("reject.dropped", reason, reason=reason, bytes=byte_count)
+
+
+def proposals_dropped(count: int) -> None:
+    """Proposals for data loggers that were not counted: too many between two batches."""
+    _PROPOSALS_DROPPED.inc(count)
 
 
 def readings_stored(count: int) -> None:
