@@ -62,6 +62,7 @@ CALLS = [
     ("store_recovered", (61.5,), "store.recovered"),
     ("day_sealed", (date(2030, 1, 1), "packets", 1000, 0, "00ff"), "day.sealed"),
     ("seal_failed", (StoreUnavailable("away"),), "seal.failed"),
+    ("store_warned", ("columnstore_missing", WILD), "store.warned"),
     ("partitions_ensured", (3, 1, datetime(2030, 1, 1, tzinfo=UTC)), "partitions.ensured"),
 ]
 

@@ -154,7 +154,11 @@ class RetentionSettings(_Section):
     """How long stored data stays; hour and day readings and rejects always do."""
 
     real_time_days: int | None = Field(
-        default=90, ge=1, le=36_500, description="Days real-time readings (2011) stay", examples=[90]
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days real-time readings (2011) stay; not set: 90, or 730 where there is a columnstore",
+        examples=[90],
     )
     minute_days: int | None = Field(
         default=None,
@@ -165,6 +169,9 @@ class RetentionSettings(_Section):
     )
     packets_days: int | None = Field(
         default=None, ge=30, le=36_500, description="Days whole packets stay; not set: for ever", examples=[3650]
+    )
+    columnstore_days: int = Field(
+        default=45, ge=1, le=36_500, description="Age at which readings go into TimescaleDB's columnstore"
     )
 
 

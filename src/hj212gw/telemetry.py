@@ -25,6 +25,7 @@ QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict",
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
+STORE_WARNINGS = ("timescaledb_outdated", "columnstore_missing", "retention_failed", "other")
 BATCH_PATHS = ("copy", "upsert", "other")
 
 ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -111,13 +112,13 @@ _BATCH_FAMILY = Histogram(
 _BATCH_DURATION = {path: _BATCH_FAMILY.labels(path) for path in BATCH_PATHS}
 _STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the database is away, full or busy")
 _STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
+_STORE_WARNINGS = _counters("store_warnings", "Things found for an operator to do", "reason", STORE_WARNINGS)
 _STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
 _STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
 _PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
 _PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
 _PARTITIONS_AHEAD = _gauge(
-    "partitions_ahead_timestamp_seconds",
-    "The time up to which there are partitions; NaN when none are needed",
+    "partitions_ahead_timestamp_seconds", "The time up to which there are partitions; NaN when none are needed"
 )
 _PARTITIONS_AHEAD.set(math.nan)
 _DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
@@ -367,6 +368,12 @@ def store_recovered(away_secs: float) -> None:
     _STORE_RECOVERIES.inc()
     _STORE_AWAY.inc(max(0.0, away_secs))
     _tell("store.recovered", away_secs=round(away_secs, 3))
+
+
+def store_warned(reason: str, detail: str) -> None:
+    """Tell what an operator has to do about the database; `reason` is one of `STORE_WARNINGS`."""
+    _STORE_WARNINGS.get(reason, _STORE_WARNINGS["other"]).inc()
+    _tell("store.warned", reason, reason=reason, detail=detail)
 
 
 def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: datetime | None) -> None:

@@ -9,13 +9,12 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from tests.journal.support import BASE_US, keep, make_record, opened
 
 from hj212gw import cli
-from hj212gw.cli import doctor
+from hj212gw.cli import doctor_machine
 from hj212gw.config import load_settings, options
 from hj212gw.http import HttpServer, Readiness
-from hj212gw.store.migrate import migrate
-from hj212gw.store.pool import connect
 
 
 def free_port():
@@ -56,7 +55,8 @@ def test_a_well_machine_passes_and_nothing_is_made(run, tmp_path):
     """Without a database there is a warning, because `up` brings its own; no directory is created."""
     code, checks = run()
     assert code == 0
-    assert {name: state for name, state in states(checks).items() if state != "ok"} == {"database": "warning"}
+    wanting = {name: state for name, state in states(checks).items() if state != "ok" and name != "time service"}
+    assert wanting == {"database": "warning"}
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) in checks["data directory"]["detail"]
 
@@ -98,18 +98,19 @@ def test_directory_of_somebody_else_fails(run, tmp_path):
 def test_disk_smaller_than_the_journal_is_told(tmp_path):
     """A journal that can never be full of itself is a warning, one without any room a failure."""
     small = load_settings(None, {"data_dir": tmp_path, "journal.max_bytes": 1 << 50})
-    assert doctor._check_disk(small).state == "warning"
+    assert doctor_machine._check_disk(small).state == "warning"
     huge = small.model_copy(update={"journal": small.journal.model_copy(update={"segment_bytes": 1 << 60})})
-    assert doctor._check_disk(huge).state == "failed"
+    assert doctor_machine._check_disk(huge).state == "failed"
 
 
 def test_port_somebody_else_holds_fails(run, monkeypatch):
-    """The option to change is named."""
+    """Who holds it is named, and the option to change."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("HJ212GW_GATEWAY__PORT", str(server.getsockname()[1]))
         code, checks = run()
     assert (code, states(checks)["gateway port"]) == (1, "failed")
-    assert checks["gateway port"]["next_step"] == "free it, or set another gateway.port"
+    assert f"(process {os.getpid()})" in checks["gateway port"]["detail"]
+    assert checks["gateway port"]["next_step"] == "stop that, or set another gateway.port"
 
 
 def test_address_of_another_machine_fails(run, monkeypatch):
@@ -160,37 +161,89 @@ def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch, running_htt
 )
 def test_clock_that_was_never_set_fails(now, state):
     """A machine whose battery is empty wakes in 1970."""
-    assert doctor._check_clock(now).state == state
+    assert doctor_machine._check_clock(now).state == state
 
 
-def test_database_that_is_away_fails(run):
-    """The password is not in what is said."""
-    code, checks = run("--dsn", f"postgresql://gateway:hunter2@127.0.0.1:{free_port()}/hj212")
-    assert (code, states(checks)["database"]) == (1, "failed")
-    assert "hunter2" not in str(checks)
+@pytest.mark.parametrize(("is_synchronised", "state"), [(True, "ok"), (None, "ok"), (False, "warning")])
+def test_clock_that_nothing_keeps_right_is_told(is_synchronised, state):
+    """Arrival times are evidence."""
+    check = doctor_machine._check_sync(is_synchronised)
+    assert check.state == state
+    assert bool(check.next_step) == (state == "warning")
 
 
-def test_database_that_was_not_migrated_fails_with_the_command(run, postgres_dsn):
-    """The next step is the command to type."""
-    code, checks = run("--dsn", postgres_dsn)
-    assert (code, states(checks)["database"]) == (1, "failed")
-    assert checks["database"]["next_step"] == "run: hj212gw db migrate"
+def test_kernel_is_asked_about_its_clock():
+    """It answers, or says that it cannot."""
+    assert doctor_machine.read_sync() in {True, False, None}
 
 
-def test_migrated_database_passes(run, postgres_dsn):
-    """The server's version is told."""
+FILES = [
+    ("database.dsn_file", 0o600, "ok"),
+    ("database.dsn_file", 0o640, "ok"),
+    ("registry.keys_file", 0o644, "warning"),
+    ("http.certificate_file", 0o644, "ok"),
+    ("http.certificate_file", 0o646, "warning"),
+    ("registry.keys_file", None, "failed"),
+]
 
-    async def prepare():
-        connection = await connect(postgres_dsn, name="test")
-        try:
-            await migrate(connection, now=datetime.now(UTC))
-        finally:
-            await connection.close()
 
-    asyncio.run(prepare())
-    code, checks = run("--dsn", postgres_dsn)
-    assert (code, states(checks)["database"]) == (0, "ok")
-    assert checks["database"]["detail"].startswith("PostgreSQL ")
+@pytest.mark.parametrize(("option", "mode", "state"), FILES)
+def test_files_of_secrets_are_looked_at(tmp_path, option, mode, state):
+    """A missing file fails; a secret that every user can read is a warning with the command that mends it."""
+    path = tmp_path / "file"
+    if mode is not None:
+        path.write_text("x", encoding="utf-8")
+        path.chmod(mode)
+    (check,) = doctor_machine.check_files({option: path, "other_file": None})
+    assert (check.name, check.state) == (option, state)
+    assert bool(check.next_step) == (state != "ok")
+    assert "chmod" in check.next_step or state != "warning"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_of_somebody_else_fails(tmp_path):
+    """It exists and cannot be read."""
+    path = tmp_path / "key"
+    path.touch(mode=0)
+    (check,) = doctor_machine.check_files({"registry.keys_file": path})
+    assert check.state == "failed"
+
+
+def test_dsn_file_that_is_missing_or_open_to_all_is_told(run, monkeypatch, tmp_path):
+    """Missing: wrong settings, exit 3. Readable by all: a warning beside whatever the database says."""
+    path = tmp_path / "dsn"
+    monkeypatch.setenv("HJ212GW_DATABASE__DSN_FILE", str(path))
+    code, checks = run()
+    assert code == 3
+    assert f"database.dsn_file = {path}" in checks["settings"]["detail"]
+    path.write_text(f"postgresql://127.0.0.1:{free_port()}/x", encoding="utf-8")
+    path.chmod(0o644)
+    assert run()[1]["database.dsn_file"]["next_step"] == f"run: chmod 600 {path}"
+
+
+def test_unknown_setting_exits_3_and_names_the_nearest(run, monkeypatch):
+    """A slip of the pen is found at once."""
+    monkeypatch.setenv("HJ212GW_GATEWAY__PROT", "9212")
+    code, checks = run()
+    assert (code, states(checks)) == (3, {"settings": "failed"})
+    assert "did you mean HJ212GW_GATEWAY__PORT?" in checks["settings"]["detail"]
+
+
+async def fill_journal(directory, minutes, size):
+    """A journal of records, one a minute."""
+    async with opened(directory) as journal:
+        records = [make_record(number, size) for number in range(minutes)]
+        await keep(
+            journal, *(record._replace(received_at_us=BASE_US + at * 60_000_000) for at, record in enumerate(records))
+        )
+
+
+@pytest.mark.parametrize(("minutes", "size", "state"), [(90, 1000, "ok"), (90, 100_000, "warning"), (3, 100_000, None)])
+def test_journal_that_fills_fast_is_told(run, monkeypatch, tmp_path, minutes, size, state):
+    """At the rate of the last day 64 MiB last for years, or for half a day; of some minutes nothing is said."""
+    asyncio.run(fill_journal(tmp_path / "data" / "journal", minutes, size))
+    checks = run()[1]
+    assert checks.get("journal days left", {}).get("state") == state
 
 
 def test_table_is_for_people(run, monkeypatch, capsys, tmp_path):

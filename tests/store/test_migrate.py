@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from tests.conftest import execute
 
 from hj212gw.errors import SchemaMismatch
 from hj212gw.store.engine import read_engine
@@ -170,12 +171,16 @@ async def test_retention_leaves_the_empty_past_alone(connection):
     assert await connection.fetchval("SELECT count(*) FROM hj212.readings_rtd") == 0
 
 
-async def test_retention_drops_whole_chunks(connection):
+async def test_retention_drops_whole_chunks(postgres_dsn):
     """On TimescaleDB too only what lies wholly before the moment goes, wherever the extension stands."""
-    if not await connection.fetchval("SELECT count(*) FROM pg_settings WHERE name LIKE 'timescaledb.%'"):
+    connection = await asyncpg.connect(postgres_dsn)
+    has_library = await connection.fetchval("SELECT count(*) FROM pg_settings WHERE name LIKE 'timescaledb.%'")
+    await connection.close()
+    if not has_library:
         pytest.skip("plain PostgreSQL")
-    await connection.execute("CREATE SCHEMA elsewhere")
-    await connection.execute("CREATE EXTENSION timescaledb SCHEMA elsewhere")
+    await execute(postgres_dsn, "DROP EXTENSION IF EXISTS timescaledb; CREATE SCHEMA elsewhere")
+    await execute(postgres_dsn, "CREATE EXTENSION timescaledb SCHEMA elsewhere")
+    connection = await asyncpg.connect(postgres_dsn)
     await migrate(connection, now=NOW)
     for days in (0, 2, 100):
         await add_reading(connection, NOW - timedelta(days=days))
@@ -183,6 +188,9 @@ async def test_retention_drops_whole_chunks(connection):
     await connection.execute("SET ROLE hj212_gateway")
     assert await connection.fetchval("SELECT hj212.drop_partitions('readings_rtd', $1)", NOW - timedelta(days=1)) == 2
     assert await connection.fetchval("SELECT min(data_time) FROM hj212.readings_rtd") == NOW
+    await connection.execute("RESET ROLE")
+    assert await connection.fetchval("SELECT hj212.apply_columnstore(45)") in {None, "apache_licence"}
+    await connection.close()
 
 
 async def test_retention_drops_whole_partitions(connection):

@@ -66,7 +66,7 @@ async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str
 
 
 async def _status(dsn: str) -> dict[str, Any]:
-    from hj212gw.store.engine import read_engine  # noqa: PLC0415 - slow to import
+    from hj212gw.store.engine import describe_columnstore, read_engine  # noqa: PLC0415 - slow to import
     from hj212gw.store.migrate import read_state  # noqa: PLC0415
     from hj212gw.store.pool import connect  # noqa: PLC0415
 
@@ -77,6 +77,8 @@ async def _status(dsn: str) -> dict[str, Any]:
         return {
             "server": engine.server,
             "timescaledb": engine.timescaledb or "not installed",
+            "columnstore": describe_columnstore(engine),
+            "warning": engine.warning or "none",
             "database_bytes": engine.database_bytes,
             "applied": [name for _, name, _ in state.applied],
             "pending": state.pending,

@@ -193,5 +193,6 @@ def _drain_limits(settings: Settings) -> DrainLimits:
             real_time_days=retention.real_time_days,
             minute_days=retention.minute_days,
             packets_days=retention.packets_days,
+            columnstore_days=retention.columnstore_days,
         ),
     )

@@ -342,6 +342,15 @@ class EmbeddedServer:
         return self.data_dir.with_name(f".{self.data_dir.name}.{what}")
 
 
+def find_running_dsn(data_dir: Path) -> str | None:
+    """Return the address of the server that says it serves a directory, None where there is none."""
+    try:
+        _, _, _, port, socket_dir, *_ = (data_dir / "postmaster.pid").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    return f"postgresql:///{DATABASE}?host={socket_dir}&port={port}&user={USER}"
+
+
 async def _wait_for_exit(process: subprocess.Popen[bytes], patience_secs: float) -> bool:
     """Wait for a child's end, and reap it; False when it did not end in time."""
     deadline = time.monotonic() + patience_secs

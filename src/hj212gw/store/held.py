@@ -6,7 +6,14 @@ from datetime import datetime
 from hj212gw import telemetry
 from hj212gw.errors import StoreUnavailable
 from hj212gw.store.infos import store_infos
-from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
+from hj212gw.store.pool import (
+    CONNECTION_ERRORS,
+    REFUSALS,
+    Connection,
+    is_refusal,
+    lift_decompression_limit,
+    sort_error,
+)
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
 from hj212gw.store.upsert import copy_rows, mark_state, upsert_readings
@@ -32,6 +39,7 @@ async def release_held(connection: Connection, make_rows: MakeRows, *, now: date
     """
     try:
         async with connection.transaction():
+            await lift_decompression_limit(connection)  # they may be older than the columnstore; `limit` bounds it
             held = [PacketRow(*row) for row in await connection.fetch(load_query("claim_held_packets"), now, limit)]
             if not held:
                 return 0, 0

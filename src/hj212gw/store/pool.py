@@ -9,12 +9,14 @@ from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailabl
 
 __all__ = [
     "CONNECTION_ERRORS",
+    "DECOMPRESSION_LIMIT",
     "GATEWAY_ROLE",
     "REFUSALS",
     "Connection",
     "connect",
     "describe",
     "is_refusal",
+    "lift_decompression_limit",
     "sort_error",
 ]
 
@@ -35,6 +37,9 @@ CONNECTION_ERRORS = (
     asyncpg.PostgresError,
 )
 
+
+# SQLSTATE 53400: a transaction would unpack more rows of TimescaleDB's columnstore than one may.
+DECOMPRESSION_LIMIT = asyncpg.ConfigurationLimitExceededError
 
 # What a row the database will never take can raise; `is_refusal` tells it from the server's other faults.
 REFUSALS = (asyncpg.PostgresError, ValueError, TypeError)
@@ -86,6 +91,11 @@ async def _act_as(connection: Connection, role: str) -> None:
     except CONNECTION_ERRORS as error:
         connection.terminate()
         raise sort_error(error) from error
+
+
+async def lift_decompression_limit(connection: Connection) -> None:
+    """Let the rest of a transaction unpack as much of the columnstore as it needs; elsewhere it does nothing."""
+    await connection.execute("SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)")
 
 
 def sort_error(error: BaseException) -> StoreError:

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 
 from hj212gw.errors import PositionMoved
 from hj212gw.store.infos import store_infos
-from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
+from hj212gw.store.pool import (
+    CONNECTION_ERRORS,
+    REFUSALS,
+    Connection,
+    is_refusal,
+    lift_decompression_limit,
+    sort_error,
+)
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import CONFLICT, ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
 from hj212gw.store.upsert import copy_rows, mark_state, upsert_readings
@@ -122,6 +129,7 @@ async def store_replayed(connection: Connection, replay: Replay, packets: list[R
     """
     try:
         async with connection.transaction():
+            await lift_decompression_limit(connection)  # an operator asked for it, and its batches are bounded
             taken = [packet for packet in packets if packet.state not in _APART and packet.rows.packet.state == STORED]
             done = await _store(connection, taken)
             skipped = len(packets) - len(taken)

@@ -15,7 +15,9 @@ MN_CONFLICT = "mn_conflict"
 async def is_in_conflict(connection: Connection, rows: PacketRows) -> bool:
     """Tell whether a rival's packet, whose readings are staged alone, contradicts a value of another peer."""
     assert rows.table is not None
-    found = await connection.fetch(load_table_query("find_conflicting_readings", rows.table))
+    assert rows.head is not None
+    query = load_table_query("find_conflicting_readings", rows.table)
+    found = await connection.fetch(query, rows.head.logger_id, rows.data_time)
     if not found:
         return False
     qns = [f"{row['qn']:017d}" for row in found if row["qn"] is not None]

@@ -4,7 +4,9 @@ A batch takes it when plain COPY met a duplicate key or a row the database refus
 the caller's transaction; a part that fails is rolled back to a savepoint and halved.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
@@ -35,6 +37,11 @@ _LIVE = {
     "readings_hour": timedelta(hours=3),
     "readings_day": timedelta(hours=36),
 }
+
+
+_LOGGER_ID = READING_COLUMNS.index("logger_id")
+_DATA_TIME = READING_COLUMNS.index("data_time")
+_RUN_GAP = timedelta(days=1)
 
 
 class Counts(NamedTuple):
@@ -161,17 +168,45 @@ async def upsert_readings(connection: Connection, packets: list[PacketRows]) -> 
     for rows in packets:
         if rows.table:
             by_table.setdefault(rows.table, []).extend(rows.reading_rows())
+    loggers = {row[_LOGGER_ID] for readings in by_table.values() for row in readings}
+    await connection.execute(load_query("lock_upserts"), sorted(loggers))
     written = replaced = 0
     for table, readings in sorted(by_table.items()):
-        await _stage(connection, readings)
-        await connection.execute(load_query("rank_staged_readings"))
-        known = await connection.fetchval(load_table_query("lock_readings", table))
-        status = await connection.execute(load_table_query("keep_history", table), _LIVE[table])
-        replaced += int(status.rpartition(" ")[2])
-        await connection.execute(load_table_query("note_earlier_arrival", table))
-        await connection.execute(load_table_query("upsert_readings", table))
-        written += await connection.fetchval(load_query("count_winners")) - known
+        for run in _split_runs(readings):
+            more_written, more_replaced = await _upsert_run(connection, table, run)
+            written, replaced = written + more_written, replaced + more_replaced
     return written, replaced
+
+
+async def _upsert_run(connection: Connection, table: str, readings: list[tuple[Any, ...]]) -> tuple[int, int]:
+    span = (readings[0][_DATA_TIME], readings[-1][_DATA_TIME], sorted({row[_LOGGER_ID] for row in readings}))
+    await _stage(connection, readings)
+    await connection.execute(load_query("rank_staged_readings"))
+    known = _count_of(await connection.execute(load_table_query("compare_staged_readings", table), *span))
+    replaced = _count_of(await connection.execute(load_table_query("keep_history", table), _LIVE[table], *span))
+    await connection.execute(load_table_query("note_earlier_arrival", table))
+    await connection.execute(load_table_query("upsert_readings", table))
+    return await connection.fetchval(load_query("count_winners")) - known, replaced
+
+
+def _split_runs(readings: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Sort readings by DataTime and part them where a day or more lies between.
+
+    A batch may hold one that is months late; a query over all that lies between would look into every chunk.
+    """
+    run: list[tuple[Any, ...]] = []
+    for row in sorted(readings, key=itemgetter(_DATA_TIME)):
+        if run and row[_DATA_TIME] - run[-1][_DATA_TIME] >= _RUN_GAP:
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _count_of(status: str) -> int:
+    """Read the number of rows off a command's status."""
+    return int(status.rpartition(" ")[2])
 
 
 async def _stage(connection: Connection, readings: list[tuple[Any, ...]]) -> None:

@@ -16,11 +16,13 @@ from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import (
     CONNECTION_ERRORS,
+    DECOMPRESSION_LIMIT,
     GATEWAY_ROLE,
     REFUSALS,
     Connection,
     connect,
     is_refusal,
+    lift_decompression_limit,
     sort_error,
 )
 from hj212gw.store.proposals import note_proposals
@@ -132,20 +134,19 @@ class Writer:
     async def write(self, batch: Batch) -> Outcome:
         """Store a batch and move the position, all or nothing.
 
+        A batch that would unpack too much of TimescaleDB's columnstore goes in parts; the position moves with the
+        last. What went before a crash is then met again as repeats.
+
         Raises:
             PositionMoved: the position in the database is not `batch.after`.
-            StoreUnavailable: nothing is known to be stored; open again and go on from the position found.
+            StoreUnavailable: the position is not known to have moved; open again and go on from the one found.
         """
         connection = self.connection
         try:
             try:
-                async with connection.transaction():
-                    return await self._copy(connection, batch)
-            except REFUSALS as error:
-                if not is_refusal(error):
-                    raise
-            async with connection.transaction():
-                return await self._upsert(connection, batch)
+                return await self._write_whole(connection, batch)
+            except DECOMPRESSION_LIMIT:
+                return await self._write_parts(connection, batch)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable(str(sort_error(error))) from error
 
@@ -192,18 +193,43 @@ class Writer:
         await _write_rest(connection, batch, counts.dirty)
         rejects = [*(row[0] for row in batch.rejects), *counts.refused]
         await self._note_archived(connection, counts.archived, rejects)
-        return Outcome(
-            "upsert",
-            counts.stored,
-            counts.repeated + repeated,
-            counts.quarantined,
-            counts.held,
-            counts.readings,
-            counts.odd,
-            counts.replaced,
-            len(batch.rejects),
-            counts.conflicts,
-        )
+        return _outcome(counts._replace(repeated=counts.repeated + repeated), len(batch.rejects))
+
+    async def _write_whole(self, connection: Connection, batch: Batch) -> Outcome:
+        try:
+            async with connection.transaction():
+                return await self._copy(connection, batch)
+        except REFUSALS as error:
+            if not is_refusal(error):
+                raise
+        async with connection.transaction():
+            return await self._upsert(connection, batch)
+
+    async def _write_parts(self, connection: Connection, batch: Batch) -> Outcome:
+        """Store halves of halves, each with its own transaction, and then what is left of the batch."""
+        counts = await self._write_part(connection, batch, batch.packets)
+        async with connection.transaction():
+            rest = await self._upsert(connection, batch._replace(packets=[]))
+        return _outcome(counts, rest.rejects)
+
+    async def _write_part(self, connection: Connection, batch: Batch, packets: list[PacketRows]) -> Counts:
+        try:
+            async with connection.transaction():
+                if len(packets) == 1:
+                    await lift_decompression_limit(connection)
+                held = await connection.fetchval(load_query("hold_position"), self._journal, batch.after)
+                self._refuse_moved(held, batch)
+                fresh, repeated = await _drop_recent_repeats(connection, packets)
+                counts = await upsert_packets(connection, fresh) if fresh else Counts()
+                await touch_dirty(connection, counts.dirty)
+                await self._note_archived(connection, counts.archived, counts.refused)
+                return counts._replace(repeated=counts.repeated + repeated)
+        except DECOMPRESSION_LIMIT:
+            if len(packets) == 1:
+                raise
+        middle = len(packets) // 2
+        left = await self._write_part(connection, batch, packets[:middle])
+        return left.plus(await self._write_part(connection, batch, packets[middle:]))
 
     async def _note_archived(
         self, connection: Connection, packets: "Iterable[PacketRow]", rejects: "Iterable[datetime]"
@@ -218,9 +244,27 @@ class Writer:
         moved = await connection.fetchval(
             load_query("move_position"), self._journal, batch.after, batch.upto, batch.drained_through
         )
-        if moved is None:
+        self._refuse_moved(moved, batch)
+
+    def _refuse_moved(self, found: int | None, batch: Batch) -> None:
+        if found is None:
             message = f"journal {self._journal} is not at {batch.after} in the database: another drain moved it"
             raise PositionMoved(message)
+
+
+def _outcome(counts: Counts, rejects: int) -> Outcome:
+    return Outcome(
+        path="upsert",
+        stored=counts.stored,
+        repeated=counts.repeated,
+        quarantined=counts.quarantined,
+        held=counts.held,
+        readings=counts.readings,
+        odd=counts.odd,
+        replaced=counts.replaced,
+        rejects=rejects,
+        conflicts=counts.conflicts,
+    )
 
 
 async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> int:

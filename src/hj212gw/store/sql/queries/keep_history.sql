@@ -1,11 +1,13 @@
 -- Purpose: keep every value that does not stand any more, or came too late to stand.
--- {table} is one of the four reading tables; $1 how long after DataTime an arrival still counts as live.
+-- {table} is one of the four reading tables; $1 how long after DataTime an arrival still counts as live;
+-- $2 and $3 first and last data_time, $4 array of logger_id of what is staged.
 -- Index: reading_history_key.
 WITH winners AS (SELECT * FROM staged_readings WHERE is_winner),
 met AS (
     SELECT r.*, s.received_at AS new_at, coalesce(r.updated_at, r.received_at) AS stands_since
     FROM hj212.{table} r JOIN winners s USING (logger_id, cn, data_time, factor, st, nth)
-    WHERE (r.rtd, r.min, r.avg, r.max, r.cou, r.zs_rtd, r.zs_min, r.zs_avg, r.zs_max, r.data_flag, r.extra)
+    WHERE r.data_time BETWEEN $2 AND $3 AND r.logger_id = ANY ($4::integer[])
+      AND (r.rtd, r.min, r.avg, r.max, r.cou, r.zs_rtd, r.zs_min, r.zs_avg, r.zs_max, r.data_flag, r.extra)
         IS DISTINCT FROM (s.rtd, s.min, s.avg, s.max, s.cou, s.zs_rtd, s.zs_min, s.zs_avg, s.zs_max, s.data_flag, s.extra)
 ),
 gone AS (

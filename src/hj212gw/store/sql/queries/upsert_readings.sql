@@ -1,10 +1,12 @@
 -- Purpose: store the winners: the value of the newest arrival stands, received_at stays the first arrival.
+-- Where the stored value stands nothing is tried: in the columnstore even that would unpack rows.
 -- {table} is one of the four reading tables. Index: its primary key; sorted against deadlocks.
 INSERT INTO hj212.{table} AS r (logger_id, nth, data_time, received_at, updated_at, qn, st, cn, factor,
     rtd, min, avg, max, cou, zs_rtd, zs_min, zs_avg, zs_max, data_flag, extra)
 SELECT logger_id, nth, data_time, first_at, CASE WHEN received_at > first_at THEN received_at END, qn, st, cn, factor,
     rtd, min, avg, max, cou, zs_rtd, zs_min, zs_avg, zs_max, data_flag, extra
-FROM staged_readings WHERE is_winner ORDER BY logger_id, cn, data_time, factor, st, nth
+FROM staged_readings WHERE is_winner AND is_settled IS NOT TRUE
+ORDER BY logger_id, cn, data_time, factor, st, nth
 ON CONFLICT (logger_id, cn, data_time, factor, st, nth) DO UPDATE SET
     received_at = least(r.received_at, excluded.received_at),
     updated_at = coalesce(excluded.updated_at, excluded.received_at),

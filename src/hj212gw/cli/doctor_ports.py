@@ -1,0 +1,74 @@
+"""The doctor's look at the ports: free, held by this gateway, or by whom else."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from hj212gw.cli.check import Check
+from hj212gw.config import Settings
+
+_PROBE_SECS = 2.0
+_LISTENS = "0A"  # of the states in /proc/net/tcp
+_PROC = Path("/proc")
+
+
+def check_ports(settings: Settings) -> Iterator[Check]:
+    """Look whether both ports can be listened on."""
+    is_running = _answers_http(settings.http.host, settings.http.port)
+    yield _check_port("gateway port", settings.gateway.host, settings.gateway.port, is_running=is_running)
+    yield _check_port("http port", settings.http.host, settings.http.port, is_running=is_running)
+
+
+def _check_port(name: str, host: str, port: int, *, is_running: bool) -> Check:
+    place = f"{host}:{port}"
+    option = name.replace(" ", ".")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return Check(name, "failed", f"{place}: {error.strerror}", f"set another {option.partition('.')[0]}.host")
+        if is_running:
+            return Check(name, "ok", f"{place} is in use, and a gateway answers")
+        holder = find_listener(port)
+        by = f" by {holder}" if holder else ""
+        return Check(name, "failed", f"{place} is taken{by}", f"stop that, or set another {option}")
+    return Check(name, "ok", f"{place} is free")
+
+
+def _answers_http(host: str, port: int) -> bool:
+    """Ask whether a gateway runs here already."""
+    with closing(HTTPConnection(host, port, timeout=_PROBE_SECS)) as connection:
+        try:
+            connection.request("GET", "/healthz")
+            response = connection.getresponse()
+            return response.status == HTTPStatus.OK and response.read(16) == b"alive\n"
+        except (OSError, HTTPException):
+            return False
+
+
+def find_listener(port: int) -> str:
+    """Name the process that listens on a TCP port, "" where the system does not tell (others' need root)."""
+    inodes = set(_listening_inodes(port))
+    if not inodes:
+        return ""
+    for folder in _PROC.glob("[0-9]*/fd"):
+        with suppress(OSError):
+            if any(str(link.readlink()) in inodes for link in folder.iterdir()):
+                return f"{(folder.parent / 'comm').read_text().strip()} (process {folder.parent.name})"
+    return ""
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
+                fields = line.split()
+                if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == _LISTENS:
+                    yield f"socket:[{fields[9]}]"
