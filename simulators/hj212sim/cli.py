@@ -20,14 +20,16 @@ from hj212gw.clock import Clock, to_us
 from hj212gw.errors import Hj212Error
 from hj212gw.protocol import Edition
 from hj212gw.protocol.times import WIRE_ZONE
+from hj212sim.faults import FAULTS, find_faults
 from hj212sim.fleet import Fleet, Span, is_complete
 from hj212sim.logger import Habits
-from hj212sim.presets import FACTOR_SETS, make_yuxi
+from hj212sim.presets import FACTOR_SETS, City, make_yuxi
 from hj212sim.readings import MODELS
 from hj212sim.registry_files import write_registry
 from hj212sim.report import open_witnesses
 from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, Rhythm, Schedule
 from hj212sim.uploads import Profile, UploadWriter
+from hj212sim.variants import add_faults, write_truth
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -37,6 +39,7 @@ _MNS = {
     Edition.V2017: "530402A00000001F00000001",
     Edition.V2025: "530402A00000001F00000001",
 }
+_USUAL_FAULTS = 0.1  # share of the data loggers
 _ALL_CNS = ",".join(KNOWN_CNS)
 _DEFAULT_SETS = {"31": "flue gas", "32": "sewage plant"}
 
@@ -71,6 +74,13 @@ Duration = Annotated[float | None, typer.Option("--duration", min=0, help="Stop 
 PresetOption = Annotated[Preset, typer.Option("--preset", help="The city.")]
 Enterprises = Annotated[int | None, typer.Option("--enterprises", min=1, help="Scale it; yuxi has 173.")]
 Monitors = Annotated[int | None, typer.Option("--monitors", min=1, help="Scale it; yuxi has 600.")]
+Faults = Annotated[
+    float | None, typer.Option("--faults", min=0, max=1, help="Share of the data loggers with a fault each, as 0.1.")
+]
+FaultNames = Annotated[
+    list[str] | None, typer.Option("--fault", help="Only this fault; may be repeated. Alone it is --faults 0.1.")
+]
+TruthOut = Annotated[Path | None, typer.Option("--truth", help="Write which data logger has which fault, JSON lines.")]
 RegistryOut = Annotated[Path | None, typer.Option("--registry-out", help="Write the fleet as registry CSVs here.")]
 UntilIdle = Annotated[bool, typer.Option("--until-idle", help="At the end wait for the last answer, however long.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed and epoch: same packets.")]
@@ -158,6 +168,9 @@ def run_fleet(
     monitors: Monitors = None,
     cn: Cns = _ALL_CNS,
     registry_out: RegistryOut = None,
+    faults: Faults = None,
+    fault: FaultNames = None,
+    truth: TruthOut = None,
     duration: Duration = None,
     until_idle: UntilIdle = False,
     seed: Seed = 1,
@@ -173,6 +186,8 @@ def run_fleet(
 ) -> None:
     """Run a city's data loggers, each on its own connection; exit 1 when a packet stayed without an answer.
 
+    Packets of data loggers with a fault (--faults, --fault) may stay without one; they are counted apart.
+
     Example: hj212-sim fleet --preset yuxi --port 9212 --duration 600 --json
     """
     if port is None and registry_out is None:
@@ -180,18 +195,33 @@ def run_fleet(
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
     try:
         city = {Preset.YUXI: make_yuxi}[preset](enterprises, monitors, cns=_read_cns(cn), seed=seed)
-        written = write_registry(city, registry_out) if registry_out else []
+        city = _equip(city, faults, fault or [], seed)
+        _write_city(city, registry_out, truth)
     except (Hj212Error, OSError) as error:
         _refuse(str(error))
-    typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
-    for path in written:
-        typer.echo(f"wrote {path}", err=True)
     if port is None:
         return
     span = Span(seed, start_us, duration, None, None if until_idle else linger_secs)
     habits = Habits(host, port, timeout_secs=timeout_secs)
     profiles = [monitor.profile for monitor in city.monitors]
     _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
+
+
+def _equip(city: City, share: float | None, names: list[str], seed: int) -> City:
+    """Give data loggers the faults that were asked for."""
+    if share is None and not names:
+        return city
+    return add_faults(city, _USUAL_FAULTS if share is None else share, find_faults(names) or FAULTS, seed=seed)
+
+
+def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> None:
+    """Write what is to be known of a city, and say so."""
+    written = write_registry(city, registry_out) if registry_out else []
+    if truth is not None:
+        written.append(write_truth(city, truth))
+    typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
+    for path in written:
+        typer.echo(f"wrote {path}", err=True)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -324,6 +354,10 @@ def _summarise(report: dict[str, Any]) -> Iterable[str]:
     for cn, row in report["by_cn"].items():
         yield f"{cn:<6}{row['sent']:>10}{row['acked']:>10}{row['unacked']:>10}"
     yield f"{'all':<6}{report['sent']:>10}{report['acked']:>10}{report['unacked']:>10}"
+    if report["by_fault"]:
+        yield f"{'fault':<22}{'sent':>8}{'acked':>8}{'never':>8}"
+    for slug, row in report["by_fault"].items():
+        yield f"{slug:<22}{row['sent']:>8}{row['acked']:>8}{row['unacked']:>8}"
     yield f"resent {report['resent']}, never sent {report['unsent']}, at most {report['lag_max_secs']} s late"
     yield f"connects {report['connects']}, errors {report['errors']}, {report['seconds']} s"
     if report["acked"]:

@@ -92,6 +92,10 @@ class Schedule:
         """When the next upload falls due; None when there is none."""
         return self._next.due_us if self._next is not None else None
 
+    def is_over(self, now_us: int) -> bool:
+        """Tell whether nothing falls due any more, though what fell due before may not have been taken."""
+        return self._next is None or (self._end_us is not None and now_us >= self._end_us)
+
     def end_at(self, end_us: int) -> None:
         """Let nothing fall due at this moment or later."""
         self._end_us = end_us if self._end_us is None else min(self._end_us, end_us)

@@ -1,5 +1,8 @@
 """Uploads and answers as bytes, in the shape of each edition, and the answers of the host read back."""
 
+import random
+import re
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -7,7 +10,9 @@ from hj212gw.clock import from_us
 from hj212gw.protocol import (
     CommandKind,
     Edition,
+    FrameBuffer,
     Packet,
+    check_crc,
     encode_data_area,
     encode_frame,
     encode_packet,
@@ -16,6 +21,8 @@ from hj212gw.protocol import (
     sender_kind,
 )
 from hj212gw.protocol.times import format_data_time, format_qn
+from hj212sim.damages import Damage, Draft, write_modbus_crc, write_swapped_crc
+from hj212sim.faults import Assigned
 from hj212sim.readings import Interval, ReadingSource
 from hj212sim.schedule import REAL_TIME, US, Rhythm, Upload
 
@@ -25,6 +32,7 @@ _INTERACTION_ST = "91"
 _DATA_ANSWER = "9014"
 _NOTICES_OF_HOST = ("2012", "2022")
 _DIGEST_BYTES = 16
+_HEADER_QN = re.compile(rb"(?:\A|;)QN=([^;]*)")
 
 
 class Profile(NamedTuple):
@@ -36,6 +44,7 @@ class Profile(NamedTuple):
         factors: codes as it sends them.
         cns: its commands.
         rhythm: their spacing.
+        fault: what it does wrong, None for one that behaves well.
     """
 
     mn: str
@@ -45,6 +54,7 @@ class Profile(NamedTuple):
     factors: tuple[str, ...]
     cns: tuple[str, ...]
     rhythm: Rhythm
+    fault: Assigned | None = None
 
 
 class Written(NamedTuple):
@@ -52,15 +62,17 @@ class Written(NamedTuple):
 
     Attributes:
         frame: to be sent.
-        qn: "" in 2005.
-        data_time_text: its DataTime.
+        qn: as its header has it, "" where there is none, as in 2005.
+        data_time_text: its DataTime, before any fault.
         digest: BLAKE2b of the data segment, 16 bytes, hexadecimal.
+        draft: how it is sent.
     """
 
     frame: bytes
     qn: str
     data_time_text: str
     digest: str
+    draft: Draft
 
 
 class UploadWriter:
@@ -74,6 +86,7 @@ class UploadWriter:
     def __init__(self, profile: Profile, *, seed: int) -> None:
         self.profile = profile
         self._source = ReadingSource(profile.mn, profile.factors, seed=seed)
+        self._seed = seed
 
     def write(self, upload: Upload) -> Written:
         """Write one upload, asking for an answer."""
@@ -84,9 +97,17 @@ class UploadWriter:
         data_time_text = format_data_time(from_us(upload.start_secs * US))
         qn = "" if profile.edition is Edition.V2005 else format_qn(from_us(upload.qn_ms * 1000))
         cp = encode_readings(rows, data_time_text)
-        segment = encode_packet(_packet(profile, (qn, profile.st, upload.cn), _ASKS[profile.edition], cp))
-        digest = blake2b(segment, digest_size=_DIGEST_BYTES).hexdigest()
-        return Written(encode_frame(segment), qn, data_time_text, digest)
+        draft = Draft(encode_packet(_packet(profile, (qn, profile.st, upload.cn), _ASKS[profile.edition], cp)))
+        if profile.fault is not None:
+            draft = profile.fault.apply(draft.segment, f"{self._seed}/{profile.mn}/{upload.qn_ms}")
+            qn = _qn_as_sent(draft.segment)
+        digest = blake2b(draft.segment, digest_size=_DIGEST_BYTES).hexdigest()
+        return Written(draft.encode(), qn, data_time_text, digest, draft)
+
+    def make_buffer(self) -> FrameBuffer:
+        """Make what cuts the host's answers out of the stream, by the CRC this data logger knows."""
+        fault = self.profile.fault
+        return FrameBuffer(check=_OWN_CHECKS.get(fault.dialect, check_crc) if fault is not None else check_crc)
 
     def reply(self, packet: Packet) -> list[bytes]:
         """Write what a data logger sends back to a packet of the host: requests are carried out, in name.
@@ -122,7 +143,22 @@ def is_answer_to(upload: Upload, qn: str, packet: Packet) -> bool:
         return False
     if qn:
         return packet.qn == qn
+    if packet.edition is not Edition.V2005:
+        return not packet.qn  # to a packet of 2017 that had none, by mistake
     return parse_data_area(packet.cp).find("CN") == upload.cn
+
+
+def _qn_as_sent(segment: bytes) -> str:
+    found = _HEADER_QN.search(segment.partition(b"CP=&")[0])
+    return found[1].decode() if found else ""
+
+
+def _make_check(damage: Damage) -> Callable[[bytes, bytes], bool]:
+    chance = random.Random()  # of which these damages have no need
+    return lambda segment, crc: crc.upper() == damage(Draft(segment), chance).crc
+
+
+_OWN_CHECKS = {"crc_modbus": _make_check(write_modbus_crc), "crc_modbus_swapped": _make_check(write_swapped_crc)}
 
 
 def _packet(profile: Profile, head: tuple[str, str, str], flag: int, cp: bytes) -> Packet:
