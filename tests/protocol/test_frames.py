@@ -5,7 +5,9 @@ from tests.strategies import make_segment
 
 from hj212gw.errors import FrameError
 from hj212gw.protocol import Discard, Frame, FrameBuffer, check_crc, crc_text, encode_frame
-from hj212gw.protocol.frames import MAX_DECLARED, NOISE_SPAN, explain_crc
+from hj212gw.protocol.crc import explain_crc
+from hj212gw.protocol.frames import NOISE_SPAN
+from hj212gw.protocol.shape import MAX_DECLARED
 
 SEGMENT = make_segment(1)
 FRAME = encode_frame(SEGMENT)

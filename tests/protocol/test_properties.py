@@ -188,7 +188,7 @@ def test_a_released_frames_trailer_is_dropped_when_it_comes_late(first: bytes, s
 def test_a_kept_frame_opens_to_what_it_was(raw: bytes) -> None:
     """Segment and warnings can be had again from the bytes that are kept."""
     (frame,) = frames_of(run([raw]))
-    assert open_frame(frame.raw) == (frame.segment, frame.warnings)
+    assert open_frame(frame.raw) == (frame.segment, b"", frame.warnings, "")
 
 
 @given(st.binary(max_size=200) | st.builds(own.make_segment, st.integers(0, 999)) | own.streams)

@@ -25,8 +25,9 @@ from hj212gw.protocol import (
 )
 from hj212gw.protocol.codes import GRAIN_BY_CN, find_commands, name_of, system_codes
 from hj212gw.protocol.factors import FactorMatch, match_factor
-from hj212gw.protocol.frames import MAX_DECLARED, MAX_SEGMENT
+from hj212gw.protocol.frames import MAX_SEGMENT
 from hj212gw.protocol.oddities import find_oddities
+from hj212gw.protocol.shape import MAX_DECLARED
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
 
 MASK = "******"

@@ -10,7 +10,7 @@ from hj212gw.errors import ProtocolError
 from hj212gw.protocol import Edition, Packet, encode_data_area, encode_frame, encode_packet, parse_packet
 from hj212gw.protocol.dataarea import Group
 from hj212gw.protocol.editions import RULES
-from hj212gw.protocol.frames import MAX_STANDARD_SEGMENT
+from hj212gw.protocol.shape import MAX_STANDARD_SEGMENT
 from hj212gw.protocol.times import format_qn
 
 _ANSWERS = ("9011", "9012", "9013", "9014")

@@ -58,8 +58,9 @@ def read_arrival(frame: bytes, received_at: datetime, peer: str, key_id: str = "
     Raises:
         PacketError: the frame was kept by a version that accepted what this one does not.
     """
-    segment, warnings = open_frame(frame)
-    return Arrival(frame, received_at, peer, key_id, parse_packet(segment), segment, warnings)
+    opened = open_frame(frame)
+    packet = parse_packet(opened.segment)
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, opened.warnings)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:

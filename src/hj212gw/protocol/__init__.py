@@ -1,23 +1,39 @@
 """HJ 212 without input or output: bytes to frames to packets to readings, and back."""
 
 from hj212gw.protocol.codes import CommandKind, sender_kind
-from hj212gw.protocol.crc import crc16, crc_text
+from hj212gw.protocol.crc import check_crc, crc16, crc_text
 from hj212gw.protocol.dataarea import DataArea, encode_data_area, parse_data_area
+from hj212gw.protocol.dialects import (
+    CrcKind,
+    Dialect,
+    DialectOf,
+    Key,
+    Opened,
+    find_dialect,
+    make_dialect,
+    open_frame,
+)
 from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
-from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, check_crc, encode_frame, open_frame
+from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, encode_frame
+from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
 from hj212gw.protocol.readings import Layout, Reading, Readings, Values, parse_readings, pick_values
 from hj212gw.protocol.uploads import encode_readings
 
 __all__ = [
     "CommandKind",
+    "CrcKind",
     "DataArea",
+    "Dialect",
+    "DialectOf",
     "Discard",
     "Edition",
     "Frame",
     "FrameBuffer",
+    "Key",
     "Layout",
+    "Opened",
     "Packet",
     "Reading",
     "Readings",
@@ -28,9 +44,12 @@ __all__ = [
     "encode_answer",
     "encode_data_area",
     "encode_frame",
+    "encode_frame_as",
     "encode_packet",
     "encode_readings",
     "find_answer",
+    "find_dialect",
+    "make_dialect",
     "open_frame",
     "parse_data_area",
     "parse_packet",

@@ -86,3 +86,26 @@ def crc_text(segment: bytes) -> bytes:
 def modbus_crc16(segment: bytes) -> int:
     """Compute CRC-16/MODBUS, which many data loggers send by mistake (diagnosis only)."""
     return _modbus(segment)
+
+
+def check_crc(segment: bytes, crc: bytes) -> bool:
+    """Tell whether `crc`, four characters of any letter case, is the segment's (annex A)."""
+    expected = crc_text(segment)
+    return crc == expected or crc.upper() == expected
+
+
+def explain_crc(segment: bytes, crc: bytes, where: int) -> str:
+    """Say what is wrong with a CRC: the right one, and a known other algorithm that gives it.
+
+    Args:
+        segment: the data segment.
+        crc: the four characters that came.
+        where: their byte in the stream.
+    """
+    text = f"CRC at byte {where} is {ascii(crc)[1:]}, the right one is {crc_text(segment).decode()}"
+    modbus = b"%04X" % modbus_crc16(segment)
+    if crc.upper() == modbus:
+        return f"{text}; it equals CRC-16/MODBUS"
+    if crc.upper() == modbus[2:] + modbus[:2]:
+        return f"{text}; it equals CRC-16/MODBUS with its bytes swapped"
+    return text

@@ -2,6 +2,7 @@
 
 from hj212gw.protocol.codes import CommandKind, answers_only_when_asked, sender_kind
 from hj212gw.protocol.dataarea import encode_data_area
+from hj212gw.protocol.dialects import CrcKind
 from hj212gw.protocol.editions import INTERACTION_ST, RULES, Edition
 from hj212gw.protocol.frames import encode_frame
 from hj212gw.protocol.packets import Packet
@@ -29,20 +30,21 @@ def find_answer(packet: Packet) -> str | None:
     return None
 
 
-def encode_answer(packet: Packet, cn: str) -> bytes:
+def encode_answer(packet: Packet, cn: str, crc: CrcKind = CrcKind.STANDARD) -> bytes:
     """Write the frame that answers a packet in the shape of its edition.
 
     Args:
         packet: the packet to answer; its PW and MN are echoed.
         cn: 9013 or 9014, from `find_answer`.
+        crc: that of the data logger's dialect; it would not know another.
     Source: spec 8.2; HJ/T 212-2005 annex C.6 (the request's QN inside CP, 9014 without PW, MN and Flag);
         HJ 212-2017 annex C (QN in the header, CP empty).
     """
     if not RULES[packet.edition].qn_in_header:
-        return encode_frame(_answer_2005(packet, cn).encode("ascii"))
+        return encode_frame(_answer_2005(packet, cn).encode("ascii"), crc)
     qn = f"QN={packet.qn};" if packet.qn else ""
     identity = f"PW={packet.pw};MN={packet.mn};Flag={_answer_flag(packet)}"
-    return encode_frame(f"{qn}ST={INTERACTION_ST};CN={cn};{identity};CP=&&&&".encode("ascii"))
+    return encode_frame(f"{qn}ST={INTERACTION_ST};CN={cn};{identity};CP=&&&&".encode("ascii"), crc)
 
 
 def _answer_flag(packet: Packet) -> int:

@@ -5,7 +5,8 @@
     ##  LLLL  <data segment: LLLL bytes>  CCCC  CR LF
 
 A frame is cut by its length, never by a search for CR LF or ``&&``: log text and 2025 cipher text
-may hold either. Only a frame that failed is searched, for the next ``##`` + four digits.
+may hold either. Only a frame that failed is searched, for the next ``##`` + four digits, after its data
+logger's dialect was asked.
 """
 
 import re
@@ -13,24 +14,29 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hj212gw.errors import FrameError
-from hj212gw.protocol.crc import crc_text, modbus_crc16
+from hj212gw.protocol.crc import check_crc, crc_text, explain_crc
+from hj212gw.protocol.dialects import CrcKind, DialectOf, Match, compute_crc, find_mn, match_frame
+from hj212gw.protocol.shape import (
+    CRC_DIGITS,
+    EVIDENCE_BYTES,
+    HEAD_BYTES,
+    HEADER,
+    MARK_BYTES,
+    MAX_DECLARED,
+    MAX_STANDARD_SEGMENT,
+    find_end,
+    trailer_warnings,
+)
 
-MAX_STANDARD_SEGMENT = 1024  # 6.3.1; field loggers send more, so this only warns
 MAX_SEGMENT = 4096  # default of the accepted length
-MAX_DECLARED = 9999
 NOISE_SPAN = 4096  # noise is reported in spans of at most this many bytes, or of max_segment
 
-_MARK = 2  # ##
-_HEAD = 6  # ## and length
-_CRC = 4
-_EVIDENCE = 8  # bytes that tell a header: ##, four digits and the first two letters of a field name
-
-# Two letters after the digits keep other protocols that begin with ## (GB 17691) from being waited for.
-_HEADER = re.compile(rb"##[0-9]{4}[A-Za-z]{2}")
 _HEADER_START = re.compile(rb"#(?:#(?:[0-9]{1,3}|[0-9]{4}[A-Za-z]?)?)?\Z")
 _SHORT_LENGTH = re.compile(rb"##[0-9]{0,5}[ ]?[A-Z]{2}=")
 _POSSIBLE_CRC = re.compile(rb"[0-9A-Fa-f]{2}[048Cc][01]")  # section 3: the low byte has eight values
 _NATURAL_END = re.compile(rb"&&[0-9A-Fa-f]{4}(?:\r?\n|(?=##))")
+
+_BARE = b"CP=&&"  # a data area that is empty, and one of its marks missing
 
 Check = Callable[[bytes, bytes], bool]
 
@@ -39,16 +45,20 @@ class Frame(NamedTuple):
     """A whole and checked frame.
 
     Attributes:
-        segment: the data segment, 0 to 9999 bytes.
+        segment: the data segment, plain and in the standard's shape, 0 to 9999 bytes.
         raw: the frame as it came, trailer included.
         offset: where it began, in bytes since the stream did.
-        warnings: slugs of what was odd yet accepted.
+        warnings: slugs of what was odd yet accepted, those of the dialect in use among them.
+        key_id: of the key the data area came encrypted with, "" for plain.
+        sent: the data segment as it came where that differs from `segment`, else empty.
     """
 
     segment: bytes
     raw: bytes
     offset: int
     warnings: tuple[str, ...] = ()
+    key_id: str = ""
+    sent: bytes = b""
 
     def __str__(self) -> str:
         """Print short, bounded and without control characters."""
@@ -77,17 +87,12 @@ class _Failure(NamedTuple):
     span: int  # most bytes it takes with it
 
 
-def check_crc(segment: bytes, crc: bytes) -> bool:
-    """Tell whether `crc`, four characters of any letter case, is the segment's (annex A)."""
-    expected = crc_text(segment)
-    return crc == expected or crc.upper() == expected
-
-
-def encode_frame(segment: bytes) -> bytes:
+def encode_frame(segment: bytes, crc: CrcKind = CrcKind.STANDARD) -> bytes:
     """Wrap a data segment into a frame.
 
     Args:
         segment: 0 to 9999 bytes; more than 1024 is beyond the standard but occurs.
+        crc: the algorithm, for data loggers that know none but their own.
 
     Raises:
         FrameError: the length does not fit four digits.
@@ -95,27 +100,34 @@ def encode_frame(segment: bytes) -> bytes:
     if len(segment) > MAX_DECLARED:
         message = f"a data segment has at most {MAX_DECLARED} bytes, got {len(segment)}"
         raise FrameError(message, reason="too_long")
-    return b"##%04d%b%b\r\n" % (len(segment), segment, crc_text(segment))
+    digits = crc_text(segment) if crc is CrcKind.STANDARD else b"%04X" % compute_crc(segment, crc)
+    return b"##%04d%b%b\r\n" % (len(segment), segment, digits)
 
 
 class FrameBuffer:
     """Cuts a byte stream into frames and discards, the same for any chunking, in linear time.
 
     Args:
-        check: decides whether a segment and its four CRC characters belong together; pure.
+        dialect_of: tells by MN as sent what a data logger is allowed; asked when the standard says no; pure
+            while a frame is waited for. None: the standard for all.
         max_segment: longest accepted data segment in bytes; a header that declares more is not waited for.
+        check: decides whether a segment and its four CRC characters belong together by the standard; pure.
 
     Between calls the buffer holds less than one frame of that length (of the length declared while a longer
-    one is passed over) and the eight bytes that tell a header.
+    one is passed over; five times that length for a printed cipher) and the eight bytes that tell a header.
     """
 
-    def __init__(self, *, check: Check = check_crc, max_segment: int = MAX_SEGMENT) -> None:
+    def __init__(
+        self, dialect_of: DialectOf | None = None, *, max_segment: int = MAX_SEGMENT, check: Check = check_crc
+    ) -> None:
+        self._dialect_of = dialect_of
         self._check = check
         self._max_segment = max_segment
         self._buffer = bytearray()
         self._pos = 0  # start of the span looked at; before it everything is reported
         self._scanned = 0  # no header starts between _pos and here
         self._needed = 0  # nothing can be decided before the buffer has this length
+        self._stop = 0  # where the CRC of the frame ends that is waited for
         self._failure: _Failure | None = None
         self._offset = 0  # of the buffer's first byte in the stream
         self._after_release = False
@@ -128,8 +140,8 @@ class FrameBuffer:
     @property
     def awaits_trailer(self) -> bool:
         """Whether a frame is complete but for CR LF, which some data loggers never send."""
-        is_open = self._failure is None and 0 < self._needed <= len(self._buffer) + 2 and self._has_body()
-        return is_open and not _HEADER_START.search(self._buffer, max(0, len(self._buffer) - _EVIDENCE))
+        is_open = self._failure is None and 0 < self._stop <= len(self._buffer)
+        return is_open and not _HEADER_START.search(self._buffer, max(0, len(self._buffer) - EVIDENCE_BYTES))
 
     def feed(self, data: bytes) -> list[Frame | Discard]:
         """Take bytes as they came and return what they complete, in stream order."""
@@ -152,7 +164,7 @@ class FrameBuffer:
 
     def _run(self, *, final: bool) -> list[Frame | Discard]:
         events: list[Frame | Discard] = []
-        self._needed = 0
+        self._needed = self._stop = 0
         while self._pos < len(self._buffer):
             event = self._next(final=final)
             if event is None:
@@ -162,6 +174,7 @@ class FrameBuffer:
             del self._buffer[: self._pos]
             self._offset += self._pos
             self._needed = max(0, self._needed - self._pos)
+            self._stop = max(0, self._stop - self._pos)
             self._scanned = max(0, self._scanned - self._pos)
             self._pos = 0
         return events
@@ -171,64 +184,91 @@ class FrameBuffer:
         if self._failure is not None:
             return self._skip_failed(final=final)
         buffer, pos = self._buffer, self._pos
-        if not _HEADER.match(buffer, pos):
+        if not HEADER.match(buffer, pos):
             return self._skip_noise(final=final)
-        length = int(buffer[pos + _MARK : pos + _HEAD])
+        length = int(buffer[pos + MARK_BYTES : pos + HEAD_BYTES])
         if length > self._max_segment:
-            where = self._offset + pos + _MARK
+            where = self._offset + pos + MARK_BYTES
             return self._fail(
                 "too_long",
                 f"length {length} at byte {where} is over the limit of {self._max_segment}",
                 final=final,
             )
-        stop = pos + _HEAD + length + _CRC
-        end = self._find_end(stop, final=final)
-        if end is None:
-            return None
-        if end < stop:
-            have = len(buffer) - pos
-            detail = f"length {length} at byte {self._offset + pos + _MARK} needs {stop - pos} bytes, {have} came"
-            return self._fail("incomplete", detail, final=final)
-        return self._judge(stop, end, final=final)
+        stop = pos + HEAD_BYTES + length + CRC_DIGITS
+        end = find_end(buffer, stop, final=final)
+        if end is not None and end >= stop:
+            return self._judge(stop, end, final=final)
+        if self._dialect_of is not None and len(buffer) > stop - CRC_DIGITS + 1:
+            # A CRC of one or two digits and CR LF is whole before four digits are.
+            frame = self._match_dialect(final=final)
+            if frame is not None:
+                return frame
+        return self._lack(stop, final=final)
 
-    def _find_end(self, stop: int, *, final: bool) -> int | None:
-        """Find where the frame ends behind its CRC; None to wait, less than `stop` when cut off."""
-        buffer = self._buffer
-        trailer = buffer[stop : stop + 2]
-        if trailer == b"\r\n":
-            return stop + 2
-        if trailer.startswith(b"\n"):
-            return stop + 1
-        if not final and (len(buffer) <= stop or trailer == b"\r"):
-            self._needed = max(stop + 1, len(buffer) + 1)
+    def _lack(self, stop: int, *, final: bool) -> Discard | None:
+        """Wait for the rest of a frame, or discard it when none will come."""
+        if not final:
+            self._wait(stop)
             return None
-        if len(buffer) < stop:
-            return stop - 1
-        return stop + 1 if trailer.startswith(b"\r") else stop
+        where, have = self._offset + self._pos + MARK_BYTES, len(self._buffer) - self._pos
+        length = stop - self._pos - HEAD_BYTES - CRC_DIGITS
+        detail = f"length {length} at byte {where} needs {stop - self._pos} bytes, {have} came"
+        return self._fail("incomplete", detail, final=True)
+
+    def _wait(self, stop: int) -> None:
+        """Wait for the frame whose CRC ends at `stop`, or for what follows it."""
+        self._stop = stop
+        self._needed = max(stop, len(self._buffer)) + 1
 
     def _judge(self, stop: int, end: int, *, final: bool) -> Frame | Discard | None:
         """Check a complete frame whose CRC ends at `stop` and whose trailer ends at `end`."""
         raw = bytes(self._buffer[self._pos : end])
-        body = stop - self._pos - _CRC
-        segment, crc = raw[_HEAD:body], raw[body : body + _CRC]
+        body = stop - self._pos - CRC_DIGITS
+        segment, crc = raw[HEAD_BYTES:body], raw[body : body + CRC_DIGITS]
+        is_right = segment.endswith(b"&&") and self._check(segment, crc)
+        if self._dialect_of is not None and not (is_right and segment.isascii() and not segment.endswith(_BARE)):
+            frame = self._match_dialect(final=final)
+            if frame is not None or self._needed:
+                return frame
+        if not is_right:
+            return self._reject(segment, crc, end, final=final)
+        if b"#" in segment and (hidden := self._find_hidden(stop)):
+            detail = f"the frame that starts at byte {self._offset + hidden} ends at the same byte"
+            return self._discard("length", detail, hidden)
+        offset = self._offset + self._pos
+        self._move(end)
+        trailer = raw[body + CRC_DIGITS :]
+        if trailer == b"\r\n" and len(segment) <= MAX_STANDARD_SEGMENT and crc == crc.upper():
+            return Frame(segment, raw, offset)
+        return Frame(segment, raw, offset, trailer_warnings(segment, crc, trailer))
+
+    def _match_dialect(self, *, final: bool) -> Frame | None:
+        """Read the frame by its data logger's dialect; None where that fails, or with `_needed` set to wait."""
+        assert self._dialect_of is not None
+        mn = find_mn(self._buffer, self._pos + HEAD_BYTES)
+        dialect = self._dialect_of(mn) if mn is not None else None
+        if dialect is None:
+            return None
+        found = match_frame(self._buffer, self._pos, dialect, limit=self._max_segment, final=final)
+        if isinstance(found, Match):
+            raw, offset = bytes(self._buffer[self._pos : found.end]), self._offset + self._pos
+            self._move(found.end)
+            opened = found.opened
+            return Frame(opened.segment, raw, offset, opened.warnings, opened.key_id, opened.sent)
+        if found is not None:
+            self._wait(found)
+        return None
+
+    def _reject(self, segment: bytes, crc: bytes, end: int, *, final: bool) -> Discard | None:
+        """Discard a complete frame that is wrong."""
         if segment.endswith(b"&&"):
-            if self._check(segment, crc):
-                if b"#" in segment and (hidden := self._find_hidden(stop)):
-                    where = self._offset + hidden
-                    return self._discard(
-                        "length", f"the frame that starts at byte {where} ends at the same byte", hidden
-                    )
-                offset = self._offset + self._pos
-                self._move(end)
-                trailer = raw[body + _CRC :]
-                if trailer == b"\r\n" and len(segment) <= MAX_STANDARD_SEGMENT and crc == crc.upper():
-                    return Frame(segment, raw, offset)
-                return Frame(segment, raw, offset, _frame_warnings(segment, crc, trailer))
             return self._fail_crc(segment, crc, end, final=final)
+        where = self._offset + self._pos + HEAD_BYTES + len(segment)
         if _POSSIBLE_CRC.match(crc) and self._check(segment, crc):
-            detail = f"the closing && before byte {self._offset + stop - _CRC} is missing; the CRC is right"
-            return self._fail("trailer", detail, final=final)
-        where = self._offset + self._pos + _MARK
+            return self._fail(
+                "trailer", f"the closing && before byte {where} is missing; the CRC is right", final=final
+            )
+        where = self._offset + self._pos + MARK_BYTES
         detail = f"length {len(segment)} at byte {where} does not end at a closing && followed by the CRC"
         return self._fail("length", detail, final=final)
 
@@ -238,28 +278,31 @@ class FrameBuffer:
         Either both CRCs agree by chance, once in 256, or a whole frame was packed into a data area just so;
         and then the one inside is the frame that would be lost.
         """
-        headers = [match.start() for match in _HEADER.finditer(self._buffer, self._pos + _MARK, stop)]
-        ends = (start + _HEAD + int(self._buffer[start + _MARK : start + _HEAD]) + _CRC for start in headers)
+        headers = [match.start() for match in HEADER.finditer(self._buffer, self._pos + MARK_BYTES, stop)]
+        ends = (
+            start + HEAD_BYTES + int(self._buffer[start + MARK_BYTES : start + HEAD_BYTES]) + CRC_DIGITS
+            for start in headers
+        )
         return headers[0] if stop in ends else None
 
     def _fail_crc(self, segment: bytes, crc: bytes, end: int, *, final: bool) -> Discard | None:
         """Discard a frame of the right shape with a wrong CRC, up to a header that begins in it."""
-        buffer, start = self._buffer, self._pos + _MARK
-        inner = _HEADER.search(buffer, start, end + _EVIDENCE - 1)
+        buffer, start = self._buffer, self._pos + MARK_BYTES
+        inner = HEADER.search(buffer, start, end + EVIDENCE_BYTES - 1)
         if inner is None and not final:
             # A CRC of three digits and no CR LF: the first bytes of the next frame stand in its place.
-            cut = _HEADER_START.search(buffer, max(start, len(buffer) - _EVIDENCE))
+            cut = _HEADER_START.search(buffer, max(start, len(buffer) - EVIDENCE_BYTES))
             if cut and cut.start() < end:
                 self._needed = len(buffer) + 1
                 return None
-        where = self._offset + self._pos + _HEAD + len(segment)
+        where = self._offset + self._pos + HEAD_BYTES + len(segment)
         return self._discard("crc", explain_crc(segment, crc, where), inner.start() if inner else end)
 
     def _fail(self, reason: str, detail: str, *, final: bool) -> Discard | None:
-        declared = int(self._buffer[self._pos + _MARK : self._pos + _HEAD])
-        span = max(declared, self._max_segment) + _HEAD + _CRC + 2
+        declared = int(self._buffer[self._pos + MARK_BYTES : self._pos + HEAD_BYTES])
+        span = max(declared, self._max_segment) + HEAD_BYTES + CRC_DIGITS + 2
         self._failure = _Failure(reason, detail, span)
-        self._scanned = self._pos + _MARK
+        self._scanned = self._pos + MARK_BYTES
         return self._skip_failed(final=final)
 
     def _skip_failed(self, *, final: bool) -> Discard | None:
@@ -268,19 +311,19 @@ class FrameBuffer:
         failure = self._failure
         assert failure is not None
         limit = pos + failure.span
-        header = _HEADER.search(buffer, self._scanned, limit + _EVIDENCE)
-        natural = _NATURAL_END.search(buffer, self._scanned, header.start() + _MARK if header else limit)
+        header = HEADER.search(buffer, self._scanned, limit + EVIDENCE_BYTES)
+        natural = _NATURAL_END.search(buffer, self._scanned, header.start() + MARK_BYTES if header else limit)
         stops = [match for match in (header and header.start(), natural and natural.end()) if match]
-        if not stops and not final and len(buffer) < limit + _EVIDENCE:
-            # _EVIDENCE + 2 bytes back: a mark that is cut by the end of the buffer is seen whole next time.
-            self._scanned = max(self._scanned, len(buffer) - _EVIDENCE - 2)
+        if not stops and not final and len(buffer) < limit + EVIDENCE_BYTES:
+            # EVIDENCE_BYTES + 2 bytes back: a mark that is cut by the end of the buffer is seen whole next time.
+            self._scanned = max(self._scanned, len(buffer) - EVIDENCE_BYTES - 2)
             self._needed = len(buffer) + 1
             return None
         self._failure = None
         detail = failure.detail
         if failure.reason == "length" and natural:
-            segment = bytes(buffer[pos + _HEAD : natural.start() + 2])
-            crc = bytes(buffer[natural.start() + 2 : natural.start() + 2 + _CRC])
+            segment = bytes(buffer[pos + HEAD_BYTES : natural.start() + 2])
+            crc = bytes(buffer[natural.start() + 2 : natural.start() + 2 + CRC_DIGITS])
             verdict = "right" if check_crc(segment, crc) else f"wrong, {crc_text(segment).decode()} is right"
             detail += f"; that stands after {len(segment)} bytes, with a CRC that is {verdict} there"
         return self._discard(failure.reason, detail, min(stops, default=min(limit, len(buffer))))
@@ -288,17 +331,17 @@ class FrameBuffer:
     def _skip_noise(self, *, final: bool) -> Discard | None:
         buffer, pos = self._buffer, self._pos
         limit = pos + min(NOISE_SPAN, self._max_segment)
-        header = _HEADER.search(buffer, max(self._scanned, pos), limit + _EVIDENCE)
+        header = HEADER.search(buffer, max(self._scanned, pos), limit + EVIDENCE_BYTES)
         if header:
             return self._discard_noise(header.start())
-        if len(buffer) >= limit + _EVIDENCE:
+        if len(buffer) >= limit + EVIDENCE_BYTES:
             return self._discard_noise(limit)
         if final and _HEADER_START.match(buffer, pos):
             detail = f"the stream ends in a frame's header at byte {self._offset + pos}"
             return self._discard("incomplete", detail, len(buffer))
         if final:
             return self._discard_noise(len(buffer))
-        self._scanned = max(pos, len(buffer) - _EVIDENCE + 1)
+        self._scanned = max(pos, len(buffer) - EVIDENCE_BYTES + 1)
         self._needed = len(buffer) + 1
         return None
 
@@ -306,7 +349,7 @@ class FrameBuffer:
         raw = bytes(self._buffer[self._pos : end])
         where = self._offset + self._pos
         if _SHORT_LENGTH.match(raw):
-            return self._discard("header", f"the length at byte {where + _MARK} is not four digits", end)
+            return self._discard("header", f"the length at byte {where + MARK_BYTES} is not four digits", end)
         return self._discard("noise", f"no frame starts in {len(raw)} bytes from byte {where}", end)
 
     def _discard(self, reason: str, detail: str, end: int) -> Discard:
@@ -318,54 +361,8 @@ class FrameBuffer:
     def _move(self, end: int) -> None:
         self._pos = self._scanned = end
 
-    def _has_body(self) -> bool:
-        match = _HEADER.match(self._buffer, self._pos)
-        if not match:
-            return False
-        length = int(self._buffer[self._pos + _MARK : self._pos + _HEAD])
-        return len(self._buffer) >= self._pos + _HEAD + length + _CRC
-
     def _drop_late_trailer(self, data: bytes) -> bytes:
         late = 2 if data.startswith(b"\r\n") else 1 if data.startswith((b"\r", b"\n")) else 0
         self._after_release = data == b"\r"
         self._offset += late
         return data[late:]
-
-
-def _frame_warnings(segment: bytes, crc: bytes, trailer: bytes) -> tuple[str, ...]:
-    return tuple(
-        slug
-        for slug, holds in (
-            ("too_long", len(segment) > MAX_STANDARD_SEGMENT),
-            ("crc_lower_case", crc != crc.upper()),
-            ("lf_only", trailer == b"\n"),
-            ("no_crlf", trailer in (b"", b"\r")),
-        )
-        if holds
-    )
-
-
-def explain_crc(segment: bytes, crc: bytes, where: int) -> str:
-    """Say what is wrong with a CRC: the right one, and a known other algorithm that gives it.
-
-    Args:
-        segment: the data segment.
-        crc: the four characters that came.
-        where: their byte in the stream.
-    """
-    text = f"CRC at byte {where} is {ascii(crc)[1:]}, the right one is {crc_text(segment).decode()}"
-    modbus = b"%04X" % modbus_crc16(segment)
-    if crc.upper() == modbus:
-        return f"{text}; it equals CRC-16/MODBUS"
-    if crc.upper() == modbus[2:] + modbus[:2]:
-        return f"{text}; it equals CRC-16/MODBUS with its bytes swapped"
-    return text
-
-
-def open_frame(raw: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return data segment and warnings of a frame that was checked when it came, as kept in `Frame.raw`."""
-    stop = _HEAD + int(raw[_MARK:_HEAD])
-    segment, crc, trailer = raw[_HEAD:stop], raw[stop : stop + _CRC], raw[stop + _CRC :]
-    if trailer == b"\r\n" and stop <= _HEAD + MAX_STANDARD_SEGMENT and crc == crc.upper():
-        return segment, ()
-    return segment, _frame_warnings(segment, crc, trailer)
