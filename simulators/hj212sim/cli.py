@@ -29,7 +29,7 @@ from hj212sim.registry_files import write_registry
 from hj212sim.report import open_witnesses
 from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, Rhythm, Schedule
 from hj212sim.uploads import Profile, UploadWriter
-from hj212sim.variants import add_faults, write_truth
+from hj212sim.variants import add_faults, add_keys, write_truth
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -79,6 +79,9 @@ Faults = Annotated[
 ]
 FaultNames = Annotated[
     list[str] | None, typer.Option("--fault", help="Only this fault; may be repeated. Alone it is --faults 0.1.")
+]
+Encrypted = Annotated[
+    float, typer.Option("--encrypted", min=0, max=1, help="Share of the 2025 data loggers that encrypt (SM4).")
 ]
 TruthOut = Annotated[Path | None, typer.Option("--truth", help="Write which data logger has which fault, JSON lines.")]
 RegistryOut = Annotated[Path | None, typer.Option("--registry-out", help="Write the fleet as registry CSVs here.")]
@@ -171,6 +174,7 @@ def run_fleet(
     faults: Faults = None,
     fault: FaultNames = None,
     truth: TruthOut = None,
+    encrypted: Encrypted = 0.0,
     duration: Duration = None,
     until_idle: UntilIdle = False,
     seed: Seed = 1,
@@ -195,7 +199,7 @@ def run_fleet(
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
     try:
         city = {Preset.YUXI: make_yuxi}[preset](enterprises, monitors, cns=_read_cns(cn), seed=seed)
-        city = _equip(city, faults, fault or [], seed)
+        city = add_keys(_equip(city, faults, fault or [], seed), encrypted, seed=seed)
         _write_city(city, registry_out, truth)
     except (Hj212Error, OSError) as error:
         _refuse(str(error))

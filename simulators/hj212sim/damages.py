@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from hj212gw.protocol import crc_text, encode_frame
 from hj212gw.protocol.crc import modbus_crc16
-from hj212gw.protocol.frames import MAX_STANDARD_SEGMENT
+from hj212gw.protocol.factors import factors
+from hj212gw.protocol.shape import MAX_STANDARD_SEGMENT
 from hj212gw.protocol.times import format_data_time, format_qn, parse_data_time, parse_qn
 
 _MARK = b"##"
@@ -21,12 +22,8 @@ _MAX_WHOLE_LENGTH = 1000  # from here on a length has its four digits without ze
 _QN = re.compile(rb"(?<![A-Za-z])QN=([0-9]{17});")
 _DATA_TIME = re.compile(rb"DataTime=([0-9]{14})")
 _LAST_NUMBER = re.compile(rb"(?s).*=-?[0-9]+(\.[0-9]+)?(?=[,;&])")
+_CODE_LENGTH = 6  # of a factor of 2017
 _TRIES = 100_000
-_FACTORS = (
-    *("w01009", "w01014", "w01017", "w01019", "w01020", "w02003", "w19001", "w19002", "w20023", "w20038", "w20061"),
-    *("w20111", "w20113", "w20115", "w20117", "w20119", "w20122", "w20123", "w20124", "w20125", "w20126", "w20127"),
-    *("w20128", "w20138", "w20139", "w20140", "w20141", "w20142", "w20143", "w20144", "w21004", "w21006", "w21007"),
-)
 _LOG = "数采仪运行正常，通讯已恢复"
 
 
@@ -166,7 +163,7 @@ def write_bare_length(draft: Draft, _rng: random.Random) -> Draft:
 def lengthen(draft: Draft, rng: random.Random) -> Draft:
     """Send more factors than a data segment may hold."""
     segment = draft.segment[:-2]
-    for code in _FACTORS:
+    for code in _find_more_factors(segment):
         if len(segment) > MAX_STANDARD_SEGMENT:
             break
         segment += f";{code}-Rtd={rng.uniform(0.1, 9.9):.3f},{code}-Flag=N".encode()
@@ -203,6 +200,16 @@ def rewrite_qn(write: Callable[[bytes], bytes]) -> Damage:
     return lambda draft, _rng: draft._replace(
         segment=_QN.sub(lambda found: b"QN=%b;" % write(found[1]), draft.segment, count=1)
     )
+
+
+def swap_st(draft: Draft, _rng: random.Random) -> Draft:
+    """Send gas as water, water as gas."""
+    return draft._replace(segment=re.sub(rb"ST=3([12]);", lambda st: b"ST=3%d;" % (3 - int(st[1])), draft.segment))
+
+
+def qn_of_two_minutes(qn: bytes) -> bytes:
+    """Write the QN of a clock that ticks every other minute."""
+    return qn[:10] + b"%02d" % (int(qn[10:12]) // 2 * 2) + b"00000"
 
 
 def qn_as_unix_ms(qn: bytes) -> bytes:
@@ -260,6 +267,13 @@ def answer_answers(draft: Draft, _rng: random.Random) -> Draft:
     header = draft.segment.partition(b"CP=&&")[0]
     echo = encode_frame(re.sub(rb";CN=[0-9]{4};", b";CN=9014;", header) + b"CP=&&&&")
     return draft._replace(echo=echo)
+
+
+def _find_more_factors(segment: bytes) -> list[str]:
+    """Find codes of the catalogue that an upload does not have, of the kind of its last factor."""
+    letter = segment.rpartition(b"-Flag")[0][-_CODE_LENGTH:][:1].decode()
+    codes = (factor.code for factor in factors() if factor.code[:1] == letter and len(factor.code) == _CODE_LENGTH)
+    return [code for code in codes if code.encode() not in segment]
 
 
 def _shift_qn(qn: bytes, by: timedelta) -> bytes:

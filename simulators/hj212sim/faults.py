@@ -250,7 +250,7 @@ FAULTS = (
         22,
         "st_wrong",
         (
-            _stored(do.replace(rb"ST=3[12];", b"ST=51;"), "", _repair("st")),
+            _stored(do.swap_st, "", _repair("st")),
             _stored(do.replace(rb"ST=3[12];", b"ST=101;"), "st_unusual", _repair("st")),
         ),
     ),
@@ -348,7 +348,7 @@ FAULTS = (
     ),
     Fault(38, "conversion_wrong", (_stored(do.convert_wrongly, "", _repair("zs")),)),
     Fault(39, "hangs_up", (_stored(do.hang_up),)),
-    Fault(40, "qn_repeated", (_stored(do.rewrite_qn(lambda qn: qn[:10] + b"0000000"), "", _repair("qn_reused")),)),
+    Fault(40, "qn_repeated", (_stored(do.rewrite_qn(do.qn_of_two_minutes), "", _repair("qn_reused")),)),
 )
 
 _BY_SLUG = {fault.slug: fault for fault in FAULTS}

@@ -20,6 +20,8 @@ from hj212gw.protocol import (
     parse_data_area,
     sender_kind,
 )
+from hj212gw.protocol.dialects import Dialect, Key
+from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.times import format_data_time, format_qn
 from hj212sim.damages import Damage, Draft, write_modbus_crc, write_swapped_crc
 from hj212sim.faults import Assigned
@@ -45,6 +47,7 @@ class Profile(NamedTuple):
         cns: its commands.
         rhythm: their spacing.
         fault: what it does wrong, None for one that behaves well.
+        key: that its data areas are encrypted with, None for plain (2025).
     """
 
     mn: str
@@ -55,6 +58,7 @@ class Profile(NamedTuple):
     cns: tuple[str, ...]
     rhythm: Rhythm
     fault: Assigned | None = None
+    key: Key | None = None
 
 
 class Written(NamedTuple):
@@ -64,7 +68,7 @@ class Written(NamedTuple):
         frame: to be sent.
         qn: as its header has it, "" where there is none, as in 2005.
         data_time_text: its DataTime, before any fault.
-        digest: BLAKE2b of the data segment, 16 bytes, hexadecimal.
+        digest: BLAKE2b of the data segment, as it is before encryption, 16 bytes, hexadecimal.
         draft: how it is sent.
     """
 
@@ -102,7 +106,9 @@ class UploadWriter:
             draft = profile.fault.apply(draft.segment, f"{self._seed}/{profile.mn}/{upload.qn_ms}")
             qn = _qn_as_sent(draft.segment)
         digest = blake2b(draft.segment, digest_size=_DIGEST_BYTES).hexdigest()
-        return Written(draft.encode(), qn, data_time_text, digest, draft)
+        key = profile.key
+        frame = draft.encode() if key is None else encode_frame_as(draft.segment, Dialect(keys=(key,)))
+        return Written(frame, qn, data_time_text, digest, draft)
 
     def make_buffer(self) -> FrameBuffer:
         """Make what cuts the host's answers out of the stream, by the CRC this data logger knows."""
