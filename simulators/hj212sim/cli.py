@@ -4,10 +4,11 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
@@ -106,6 +107,15 @@ class _Outputs(NamedTuple):
     is_json: bool
 
 
+class _Variants(NamedTuple):
+    """What tells some data loggers of a city from the others."""
+
+    faults: float | None
+    names: tuple[str, ...]
+    encrypted: float
+    seed: int
+
+
 class _Time(NamedTuple):
     """The options that set the clock."""
 
@@ -197,12 +207,9 @@ def run_fleet(
     if port is None and registry_out is None:
         _refuse("give --port to run the fleet, --registry-out to write its registry, or both")
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
-    try:
-        city = {Preset.YUXI: make_yuxi}[preset](enterprises, monitors, cns=_read_cns(cn), seed=seed)
-        city = add_keys(_equip(city, faults, fault or [], seed), encrypted, seed=seed)
-        _write_city(city, registry_out, truth)
-    except (Hj212Error, OSError) as error:
-        _refuse(str(error))
+    make = partial({Preset.YUXI: make_yuxi}[preset], enterprises, monitors, cns=_read_cns(cn), seed=seed)
+    city = _make_city(make, _Variants(faults, tuple(fault or ()), encrypted, seed))
+    _write_city(city, registry_out, truth)
     if port is None:
         return
     span = Span(seed, start_us, duration, None, None if until_idle else linger_secs)
@@ -211,18 +218,26 @@ def run_fleet(
     _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
 
 
-def _equip(city: City, share: float | None, names: list[str], seed: int) -> City:
-    """Give data loggers the faults that were asked for."""
-    if share is None and not names:
-        return city
-    return add_faults(city, _USUAL_FAULTS if share is None else share, find_faults(names) or FAULTS, seed=seed)
+def _make_city(make: Callable[[], City], variants: _Variants) -> City:
+    """Make a city and give some of its data loggers the faults and keys that were asked for."""
+    share, names, encrypted, seed = variants
+    try:
+        city = make()
+        if share is not None or names:
+            faults = find_faults(names) or FAULTS
+            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=seed)
+    except Hj212Error as error:
+        _refuse(str(error))
+    return add_keys(city, encrypted, seed=seed)
 
 
 def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> None:
     """Write what is to be known of a city, and say so."""
-    written = write_registry(city, registry_out) if registry_out else []
-    if truth is not None:
-        written.append(write_truth(city, truth))
+    try:
+        written = write_registry(city, registry_out) if registry_out else []
+        written += [write_truth(city, truth)] if truth else []
+    except OSError as error:
+        _refuse(str(error))
     typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
     for path in written:
         typer.echo(f"wrote {path}", err=True)
