@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from hj212gw.protocol import Packet, Reading, encode_frame
+from hj212gw.protocol import Dialect, Key, Packet, Reading, encode_frame, encode_frame_as, make_dialect
+from hj212gw.protocol.dialects import SLUGS
 from hj212gw.protocol.editions import edition_of
 from hj212gw.protocol.readings import OTHER_SUFFIXES, VALUE_SUFFIXES
 from hj212gw.protocol.times import parse_data_time
@@ -147,3 +148,62 @@ def chunkings(draw: st.DrawFn, stream: bytes) -> list[bytes]:
     """Draw how a stream is cut on its way."""
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+KEYS = (Key("new", b"0123456789abcdef"), Key("old", bytes(range(16))))
+MAX_BITS = 1 << len(SLUGS)
+
+
+def dialect_of(mn: str) -> Dialect | None:
+    """Tell the dialect of an MN such as D041-1: the bits of its slugs, and how many keys it has."""
+    bits, separator, key_count = mn.removeprefix("D").partition("-")
+    if not separator or not bits.isdecimal() or not key_count.isdecimal():
+        return None
+    slugs = [slug for bit, slug in enumerate(SLUGS) if int(bits) >> bit & 1]
+    return make_dialect(slugs, KEYS[: int(key_count)])
+
+
+dialect_areas = st.sampled_from(
+    [
+        "",
+        "DataTime=20260301080000;w01018-Rtd=1.1,w01018-Flag=N",
+        "DataTime=20260301080000;i11001-Info=//清洗管路，重启//",
+        "i11001-Info=//清洗//;w01018-Rtd=" + "1" * 40,
+    ]
+)
+
+
+@st.composite
+def spoken_frames(draw: st.DrawFn) -> tuple[bytes, bytes, Dialect]:
+    """Draw a frame in some dialect, with the segment it says and the dialect it is written in."""
+    key_count = draw(st.integers(0, len(KEYS)))
+    # Characters cannot be counted in what is encrypted.
+    counted = 0 if key_count else 1 << SLUGS.index("length_characters")
+    bits = draw(st.integers(0, MAX_BITS - 1)) & ~(counted ^ 1 << SLUGS.index("length_characters"))
+    mn = f"D{bits:03d}-{key_count}"
+    number, area = draw(st.integers(0, 999)), draw(dialect_areas)
+    encoding = draw(st.sampled_from(["utf-8", "gbk"]))
+    segment = f"QN=20260301080000{number:03d};ST=32;CN=2011;PW=123456;MN={mn};Flag=5;CP=&&{area}&&".encode(encoding)
+    allowed = dialect_of(mn)
+    assert allowed is not None
+    # What is allowed is not always done.
+    used = allowed._replace(
+        lacks_closing=allowed.lacks_closing and draw(st.booleans()),
+        single_ampersand=allowed.single_ampersand and draw(st.booleans()),
+        counts_characters=allowed.counts_characters and draw(st.booleans()),
+        short_crc=allowed.short_crc and draw(st.booleans()),
+        keys=draw(st.permutations(allowed.keys)) if draw(st.booleans()) else (),
+    )
+    return encode_frame_as(segment, used, is_printed=draw(st.booleans())), segment, used
+
+
+spoken_streams = st.lists(
+    st.one_of(
+        frames,
+        spoken_frames().map(lambda spoken: spoken[0]),
+        spoken_frames().map(lambda spoken: spoken[0][:-2]),
+        st.builds(lambda spoken, cut: spoken[0][:cut], spoken_frames(), st.integers(1, 300)),
+        noise,
+    ),
+    max_size=6,
+).map(b"".join)

@@ -1,14 +1,16 @@
 """Lines of the log: their shape, their safety, and what is left out."""
 
+import errno
 import io
 import json
 import logging
+import os
 
 import pytest
 
 from hj212gw import logs
 from hj212gw.config import LogSettings
-from hj212gw.logs import RepeatFilter, clean_text, configure, write
+from hj212gw.logs import MAX_WAITING, PatientStream, RepeatFilter, clean_text, configure, write
 
 
 class Terminal(io.StringIO):
@@ -174,3 +176,56 @@ def test_traceback_of_a_library_stays_in_its_line_and_hides_variables():
     [line] = lines(stream)
     assert "ValueError: lost after 6" in line["exception"]
     assert "123456" not in line["exception"]
+
+
+def pipe():
+    """Both ends of a pipe, the writing one as a text stream."""
+    reading, writing = os.pipe()
+    return reading, os.fdopen(writing, "w")
+
+
+@pytest.fixture
+def lost(monkeypatch):
+    """How many lines were lost, a call each."""
+    counts = []
+    monkeypatch.setattr(logs, "_listeners", [counts.append])
+    return counts
+
+
+def test_pipe_that_is_read_gets_every_line():
+    """In order, by a thread of its own."""
+    reading, stream = pipe()
+    configure(LogSettings(format="json"), stream)
+    for number in range(50):
+        write(logging.INFO, "gateway.started", str(number), {"port": number})
+    with os.fdopen(reading) as lines_read:
+        assert [json.loads(next(lines_read))["port"] for _ in range(50)] == list(range(50))
+
+
+def test_pipe_that_nobody_reads_holds_nobody_up(lost):
+    """What it does not take is lost and counted; the writer never waits."""
+    reading, stream = pipe()
+    patient = PatientStream(stream, lost.append)
+    count = MAX_WAITING + 2000
+    for _ in range(count):
+        patient.write("x" * 200 + "\n")
+    assert 0 < sum(lost) < count
+    os.close(reading)
+
+
+class FullDisk(io.StringIO):
+    """A stream whose disk is full."""
+
+    def write(self, _):
+        """Refuse."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_stream_that_fails_loses_the_line_and_raises_nothing(lost):
+    """A full disk, a stream that was closed."""
+    configure(LogSettings(format="json"), FullDisk())
+    write(logging.INFO, "gateway.started", "", {"port": 1})
+    closed = io.StringIO()
+    closed.close()
+    PatientStream(closed, lost.append).write("a line\n")
+    assert lost == [1, 1]

@@ -14,7 +14,7 @@ import pytest
 
 from hj212gw import events, logs, telemetry
 from hj212gw.config import LogSettings
-from hj212gw.errors import JournalUnwritable, SchemaMismatch, StoreUnavailable
+from hj212gw.errors import ConfigError, JournalUnwritable, SchemaMismatch, StoreUnavailable
 from hj212gw.logs import configure
 
 SRC = Path(telemetry.__file__).parent
@@ -37,6 +37,7 @@ CALLS = [
     ("ack_observed_many", ([0.001, 0.002],), None),
     ("logger_seen", (WILD, "unknown_mn"), "logger.questioned"),
     ("loggers_found", (2, WILD), "loggers.found"),
+    ("keys_refused", (ConfigError("no such file"),), "keys.refused"),
     ("packets_stored", (2,), None),
     ("packets_repeated", (1,), None),
     ("packets_quarantined", (1, "rows_refused"), "packets.quarantined"),

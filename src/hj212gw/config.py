@@ -171,6 +171,12 @@ class RetentionSettings(_Section):
 class RegistrySettings(_Section):
     """The registered data loggers as the gateway knows them."""
 
+    keys_file: Path | None = Field(
+        default=None,
+        description="CSV of keys, columns as of cipher_keys, beside those of the database; followed as it changes",
+        examples=["/run/secrets/hj212gw-keys.csv"],
+    )
+
     refresh_secs: float = Field(default=5, ge=0.1, le=3600, description="Time between two looks for changes")
 
 

@@ -27,6 +27,9 @@ EVENTS: Mapping[str, Event] = {
     "logger.questioned": Event(
         WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
     ),
+    "keys.refused": Event(
+        WARNING, "the keys file changed and is unreadable or wrong: the keys of before stay", "keys_refused_total"
+    ),
     "loggers.found": Event(INFO, "unknown MNs were registered as found", "loggers_found_total"),
     "packets.quarantined": Event(WARNING, "packets were kept apart", "packets_quarantined_total"),
     "packets.released": Event(INFO, "held packets were given their readings", "packets_released_total"),

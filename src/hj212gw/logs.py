@@ -4,12 +4,16 @@ Events are written by `telemetry` alone. Until `configure` was called nothing is
 user or a command that only decodes stays silent.
 """
 
+import atexit
 import logging
 import os
+import queue
+import stat
 import sys
+import threading
 import time
-from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 MAX_TEXT = 240
 QUIET_SECS = 10.0
 MAX_KEYS = 1024
+MAX_WAITING = 4096  # lines that wait for a pipe nobody reads; what comes then is lost and counted
+
+_LAST_WORDS_SECS = 1.0  # at the end of the process, for lines that still wait
 
 
 def clean_text(value: object, limit: int = MAX_TEXT) -> str:
@@ -35,6 +42,71 @@ def clean_text(value: object, limit: int = MAX_TEXT) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return f"{text}…" if is_cut else text
+
+
+class PatientStream:
+    """A stream that never holds up or fails its writer: a log that nobody reads must not stop a gateway.
+
+    A pipe or socket is written by a thread; what does not fit into `MAX_WAITING` lines, and what a full disk or a
+    closed pipe refuses, is lost and told to `on_lost`.
+
+    Args:
+        stream: where to write.
+        on_lost: told how many lines were lost.
+    """
+
+    def __init__(self, stream: TextIO, on_lost: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._on_lost = on_lost
+        self._waiting: queue.Queue[str] | None = None
+        if _may_block(stream):
+            self._waiting = queue.Queue(MAX_WAITING)
+            threading.Thread(target=self._drain, args=(self._waiting,), name="log", daemon=True).start()
+            atexit.register(self._finish, self._waiting)
+
+    def write(self, text: str) -> int:
+        """Write text, or lose it."""
+        if self._waiting is None:
+            self._put(text)
+            return len(text)
+        try:
+            self._waiting.put_nowait(text)
+        except queue.Full:
+            self._on_lost(text.count("\n"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: each line is flushed as it is written."""
+
+    def isatty(self) -> bool:
+        """Tell whether people watch."""
+        return self._stream.isatty()
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._on_lost(text.count("\n"))
+
+    def _drain(self, waiting: "queue.Queue[str]") -> None:
+        while True:
+            self._put(waiting.get())
+            waiting.task_done()
+
+    @staticmethod
+    def _finish(waiting: "queue.Queue[str]") -> None:
+        with waiting.all_tasks_done:
+            waiting.all_tasks_done.wait_for(lambda: not waiting.unfinished_tasks, _LAST_WORDS_SECS)
+
+
+def _may_block(stream: TextIO) -> bool:
+    """Tell whether a stream is a pipe or a socket, whose reader may stop reading."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 class RepeatFilter:
@@ -108,6 +180,17 @@ class EventLog:
 
 
 _event_log: EventLog | None = None
+_listeners: list[Callable[[int], None]] = []
+
+
+def tell_lost_lines(listener: Callable[[int], None]) -> None:
+    """Have somebody told, in whichever thread, how many lines could not be written."""
+    _listeners.append(listener)
+
+
+def _tell_lost(count: int) -> None:
+    for listener in _listeners:
+        listener(count)
 
 
 def write(level: int, event: str, key: str, facts: Mapping[str, Any]) -> bool:
@@ -123,7 +206,8 @@ def configure(settings: "LogSettings", stream: TextIO | None = None) -> None:
         stream: where to write; stderr when None.
     """
     global _event_log  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
-    out = sys.stderr if stream is None else stream
+    # A library's handler and ours only write and flush.
+    out = cast("TextIO", PatientStream(sys.stderr if stream is None else stream, _tell_lost))
     is_console = settings.format == "console" or (settings.format == "auto" and out.isatty())
     lowest = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [

@@ -70,6 +70,7 @@ _LOGGERS_QUESTIONED = _counters(
     LOGGER_VERDICTS,
 )
 _LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
+_KEYS_REFUSED = _counter("keys_refused", "Times the keys file changed and could not be read")
 _PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
 _PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
 _PACKETS_QUARANTINED = _counters(
@@ -119,6 +120,8 @@ _PARTITIONS_AHEAD = _gauge(
 )
 _PARTITIONS_AHEAD.set(math.nan)
 _LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+_LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
+logs.tell_lost_lines(_LINES_LOST.inc)
 
 
 def _tell(event: str, key: str = "", /, **facts: Any) -> None:
@@ -219,6 +222,12 @@ def loggers_found(count: int, example_mn: str) -> None:
     """Count unknown MNs that were registered as found, and name one of them."""
     _LOGGERS_FOUND.inc(count)
     _tell("loggers.found", count=count, mn=example_mn)
+
+
+def keys_refused(error: BaseException) -> None:
+    """Tell that the keys file changed and cannot be read, or a line of it is wrong."""
+    _KEYS_REFUSED.inc()
+    _tell("keys.refused", **_error_facts(error))
 
 
 # Packets and readings

@@ -114,7 +114,6 @@ async def test_senders_that_never_read_cost_no_memory(gateway):
     await assert_conserved(gateway, timeout=60)
 
 
-@pytest.mark.skipif(os.environ.get("HJ212_TEST_LONG") != "1", reason="long form: HJ212_TEST_LONG=1")
 async def test_log_that_nobody_reads_stops_nothing(serve, dsn):
     """The log's pipe is gone or its disk is full: packets are answered, kept and stored all the same."""
     gateway = serve(dsn, "--unknown-mn", "accept", log__level="debug")

@@ -139,3 +139,20 @@ def test_any_stream_is_accounted_for(data):
     """Whatever comes in whatever chunks: good frames are kept and answered, the rest is told, no callback raises."""
     stream = data.draw(streams)
     asyncio.run(feed(stream, data.draw(chunkings(stream))))
+
+
+@on_both_loops
+async def test_second_line_that_speaks_for_an_mn_is_marked(tmp_path):
+    """While the first one lives; once it is gone the next one speaks for the MN."""
+    async with live_gateway(tmp_path) as live:
+        first, second = await live.connect(), await live.connect()
+        await first.send(frame(1), frame(2, mn="OTHER"))
+        await first.answers(2)
+        await second.send(frame(3), frame(4, mn="THIRD"))
+        await second.answers(2)
+        await first.close()
+        await eventually(lambda: len(live.intake.sessions) == 1)
+        await second.send(frame(5))
+        await second.answers(1)
+        await first.close()
+        assert [record.note for record in live.records()] == ["", "", "\trival", "", ""]

@@ -292,3 +292,56 @@ async def test_factor_names_follow_code_and_medium(store, st, code, name):
     assert (row["factor_name"] is None) == (name is None)
     if name:
         assert row["factor_name"] == name
+
+
+def rival(rows, peer="127.0.0.1:2000"):
+    """The same packet from a second live peer."""
+    return rows._replace(is_rival=True, packet=rows.packet._replace(peer=peer))
+
+
+async def write_rows(store, *packets):
+    """Write rows as one batch."""
+    outcome = await store.writer.write(Batch(list(packets), [], [], store.position, store.position + 1, NOW))
+    store.position += 1
+    return outcome
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+async def test_second_live_peer_that_contradicts_is_kept_aside(store, in_one_batch):
+    """The first value stays, the second packet is stored as a conflict, and nothing goes to history."""
+    first = store.rows(frame(hour("35.5")), NOW)
+    second = rival(store.rows(frame(hour("99"), qn="20260301120000002"), NOW + timedelta(seconds=1)))
+    outcomes = [await write_rows(store, first, second)] if in_one_batch else []
+    outcomes = outcomes or [await write_rows(store, first), await write_rows(store, second)]
+    assert [outcome.conflicts for outcome in outcomes][-1] == 1
+    assert (await store.reading())["avg"] == 35.5
+    assert await store.count("reading_history") == 0
+    rows = await store.admin.fetch("SELECT state, warnings FROM hj212.v_packets ORDER BY received_at")
+    assert [(row["state"], row["warnings"]) for row in rows] == [("stored", []), ("conflict", ["mn_conflict"])]
+
+
+async def test_second_live_peer_that_agrees_or_brings_other_hours_is_stored(store):
+    """A line that took over sends the same values and new ones: neither is a conflict."""
+    await store.write(frame(hour("35.5")))
+    same = rival(store.rows(frame(hour("35.5"), qn="20260301120000002"), NOW + timedelta(seconds=1)))
+    new = rival(store.rows(frame(hour("40", at="20260301100000"), qn="20260301120000003"), NOW + timedelta(seconds=2)))
+    outcome = await write_rows(store, same, new)
+    assert (outcome.stored, outcome.conflicts) == (2, 0)
+    assert await store.count("v_readings") == 2
+
+
+async def test_second_live_peer_may_correct_itself(store):
+    """What it brought itself is its own to replace."""
+    await write_rows(store, rival(store.rows(frame(hour("35.5")), NOW)))
+    again = rival(store.rows(frame(hour("36"), qn="20260301120000002"), NOW + timedelta(seconds=1)))
+    outcome = await write_rows(store, again)
+    assert (outcome.conflicts, outcome.replaced) == (0, 1)
+    assert (await store.reading())["avg"] == 36.0
+
+
+async def test_second_live_peer_contradicts_a_value_without_qn(store):
+    """A value of 2005 has no QN to find its peer by, so the second one stays aside."""
+    await store.write(frame(hour("35.5"), qn="", flag=""))
+    second = rival(store.rows(frame(hour("99"), qn="", flag=""), NOW + timedelta(minutes=20)))
+    assert (await write_rows(store, second)).conflicts == 1
+    assert (await store.reading())["avg"] == 35.5

@@ -2,16 +2,58 @@
 
 import json
 import sys
+import time
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import typer
+
+_PROGRESS_SECS = 5.0
 
 
 def say(text: str) -> None:
     """Print words to stderr."""
     typer.echo(text, err=True)
+
+
+class Progress:
+    """How far long work is, on stderr: a bar on a terminal, a plain line every few seconds elsewhere.
+
+    Args:
+        what: what is done, such as `replayed`.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._bar: Any = None
+        self._task: Any = None
+        self._told_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - only where somebody watches
+            from rich.progress import Progress as Bar  # noqa: PLC0415
+
+            self._bar = Bar(console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=1.0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, share: float, detail: str) -> None:
+        """Show how much is done, 0 to 1, and what of it."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, description=f"{self._what} {detail}")
+        elif time.monotonic() - self._told_at >= _PROGRESS_SECS:
+            self._told_at = time.monotonic()
+            say(f"{self._what} {share:.0%}: {detail}")
 
 
 def print_data(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`hj212gw registry`: CSV files in and out, and a check that writes nothing."""
+"""`hj212gw registry`: CSV files in and out, a check that writes nothing, and the replacement of a data logger."""
 
 import asyncio
 import sys
@@ -11,13 +11,16 @@ from hj212gw.cli import options
 from hj212gw.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from hj212gw.registry import InputFile, Report
+    from datetime import datetime
+
+    from hj212gw.registry import InputFile, Report, Swap, SwapReport
 
 _FAILED = 1
 _STDIN = "-"
 
 _registry = typer.Typer(
-    help="Who is watched: enterprises, outlets and data loggers, as CSV files.", no_args_is_help=True
+    help="Who is watched: enterprises, outlets, data loggers, channels, units, limits and more, as CSV files.",
+    no_args_is_help=True,
 )
 
 Files = Annotated[
@@ -81,13 +84,53 @@ def export_command(
     Example: hj212gw registry export backup/registry
 
     data_loggers.csv holds passwords: only its owner may read it. Data loggers that the gateway found and nobody
-    registered are left out.
+    registered are left out, and so are keys (cipher_keys): those are never exported.
     """
     written = asyncio.run(_export(options.need_dsn(_load(config, dsn)), directory))
     for path, count in written.items():
         say(f"{path}: {count} rows")
+    say("keys are never exported: keep the files they were imported from")
     if as_json:
         print_json({"files": [{"file": str(path), "rows": count} for path, count in written.items()]})
+
+
+@_registry.command("replace-logger")
+def replace_logger_command(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="MN of the data logger that goes.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="MN of the data logger that comes.")],
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="From when, on UTC+8: 2026-03-01 or 2026-03-01T08:30.")
+    ],
+    pw_file: Annotated[
+        Path | None, typer.Option("--pw-file", help="File that holds NEW's password; without it any is taken.")
+    ] = None,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done and write nothing."),
+    config: options.Config = None,
+    dsn: options.Dsn = None,
+    as_json: options.Json = False,
+) -> None:
+    """Put one data logger in the place of another from a moment on; readings belong to the outlet by DataTime.
+
+    Example: hj212gw registry replace-logger 530402A8900016F000169D04 530402A8900016F000169D05 --at 2026-03-01T08:30
+
+    OLD's row in force at TIME ends there. NEW gets it from TIME on, with outlet, ST, CNs, intervals, factors and
+    role, and OLD's channels and units move along. Dialects, time labels and keys do not move: they belong to the
+    device and end with OLD; register those of NEW by a file.
+    """
+    from hj212gw.registry import Swap  # noqa: PLC0415 - asyncpg is slow to import
+
+    swap = Swap(_read_mn(old, "OLD"), _read_mn(new, "NEW"), _read_moment(at), _read_pw(pw_file))
+    report = asyncio.run(_replace(options.need_dsn(_load(config, dsn)), swap, is_dry_run=dry_run))
+    changes = {name: {"ended": change.ended, "moved": change.moved} for name, change in report.changes.items()}
+    if as_json:
+        written = {"ok": not report.refusal, "written": report.is_written, "refusal": report.refusal}
+        print_json({**written, "changes": changes})
+    if report.refusal:
+        say(f"nothing was replaced: {report.refusal}")
+        raise typer.Exit(_FAILED)
+    say("replaced" if report.is_written else "nothing was replaced: a dry run")
+    for name, counts in changes.items():
+        say(f"{name}: {counts['ended']} ended, {counts['moved']} moved")
 
 
 def _load(config: Path | None, dsn: str | None) -> Any:
@@ -106,6 +149,50 @@ def _read_inputs(files: list[Path]) -> "list[InputFile]":
     except OSError as error:
         message = f"{error.filename} cannot be read: {error.strerror}"
         raise typer.BadParameter(message, param_hint="FILE") from error
+
+
+def _read_mn(text: str, name: str) -> str:
+    from hj212gw.registry.cells import parse_token  # noqa: PLC0415 - slow to import
+
+    try:
+        return parse_token(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected {error}, came {text[:80]!r}", param_hint=name) from error
+
+
+def _read_moment(text: str) -> "datetime":
+    from hj212gw.registry.cells import parse_moment  # noqa: PLC0415 - slow to import
+
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        message = f"expected {str(error).removesuffix(', or nothing')}, came {text[:80]!r}"
+        raise typer.BadParameter(message, param_hint="--at") from error
+
+
+def _read_pw(file: Path | None) -> str | None:
+    """Read a password from its file; what it holds is never shown."""
+    from hj212gw.registry.cells import parse_token  # noqa: PLC0415 - slow to import
+
+    if file is None:
+        return None
+    try:
+        return parse_token(file.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="--pw-file") from error
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{file} is not text", param_hint="--pw-file") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{file}: expected a password of {error}", param_hint="--pw-file") from error
+
+
+async def _replace(dsn: str, swap: "Swap", *, is_dry_run: bool) -> "SwapReport":
+    from hj212gw.clock import Clock  # noqa: PLC0415 - slow to import, like asyncpg
+    from hj212gw.registry import replace_logger  # noqa: PLC0415
+    from hj212gw.store.registry import RegistryStore  # noqa: PLC0415
+
+    async with RegistryStore.open(dsn) as store:
+        return await replace_logger(store, swap, Clock(), is_dry_run=is_dry_run)
 
 
 async def _import(dsn: str, inputs: "list[InputFile]") -> "Report":

@@ -86,7 +86,7 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
     clock = make_clock(settings)
     gateway = make_gateway(settings, dsn, clock)
     async with AsyncExitStack() as stack:
-        host, port = await gateway.start(accepts_unknown=accepts_unknown)
+        host, port = await gateway.start(accepts_unknown=accepts_unknown, keys_file=settings.registry.keys_file)
         stack.push_async_callback(gateway.stop)
 
         def _readiness() -> Readiness:

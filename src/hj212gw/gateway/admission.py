@@ -1,4 +1,4 @@
-"""Which data loggers are known, from the last registry snapshot.
+"""Which data loggers are known, and what each is allowed, from the last registry snapshot.
 
 Nobody is turned away here: an unknown MN or a wrong PW is acknowledged, kept apart or flagged (design,
 promise 6). The snapshot is kept beside the journal, so that a start without the database knows it too.
@@ -6,13 +6,21 @@ promise 6). The snapshot is kept beside the journal, so that a start without the
 
 import enum
 import hmac
-import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from hj212gw.store.loggers import KnownLogger
+from hj212gw import telemetry
+from hj212gw.clock import Clock
+from hj212gw.errors import ConfigError
+from hj212gw.gateway.snapshots import read_snapshot, write_snapshot
+from hj212gw.protocol.dialects import Dialect, Key, make_dialect
+from hj212gw.registry.keysfile import KeysFile
+from hj212gw.store.loggers import DatedKey, KnownLogger
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Verdict(enum.StrEnum):
@@ -23,19 +31,47 @@ class Verdict(enum.StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a slug
 
 
+class _Parlance(NamedTuple):
+    """How the data loggers that deviate speak, at a moment.
+
+    Attributes:
+        dialects: by MN, without those that speak the standard and have no key.
+        keys: by (MN, key id), newest first, in force or not.
+        holds_until: when a key begins or ends next.
+    """
+
+    dialects: dict[str, Dialect]
+    keys: dict[tuple[str, str], list[DatedKey]]
+    holds_until: datetime | None
+
+
 class Admission:
     """The registry's data loggers by MN.
 
     Args:
         accepts_unknown: whether an unknown MN is registered as found, or its packets are held.
-        snapshot: file the last registry is kept in.
+        snapshot: file the last registry is kept in; None keeps none.
+        keys_file: keys beside those of the database; None where there is no such file.
+        clock: decides which keys are in force.
     """
 
-    def __init__(self, *, accepts_unknown: bool, snapshot: Path) -> None:
+    def __init__(
+        self,
+        *,
+        accepts_unknown: bool,
+        snapshot: Path | None,
+        keys_file: KeysFile | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.accepts_unknown = accepts_unknown
         self._snapshot = snapshot
+        self._keys_file = keys_file
+        self._clock = clock or Clock()
+        self._file_keys: dict[str, tuple[DatedKey, ...]] = {}
         self._loggers: dict[str, KnownLogger] = {}
+        self._retired: dict[str, KnownLogger] = {}  # not registered now, but with keys that earlier packets need
         self._kept: dict[str, KnownLogger] | None = None  # what the snapshot file holds; None: unknown
+        self._parlance = _Parlance({}, {}, None)
 
     def judge(self, mn: str, pw: str) -> Verdict:
         """Tell what to think of a packet's MN and PW; the PW is compared in constant time."""
@@ -51,6 +87,29 @@ class Admission:
         logger = self._loggers.get(mn)
         return (logger and logger.interval_secs) or 0
 
+    def min_interval_mins(self, mn: str) -> int:
+        """Return the minute interval of a data logger, 0 where it is not known."""
+        logger = self._loggers.get(mn)
+        return (logger and logger.min_interval_mins) or 0
+
+    def dialect_of(self, mn: str) -> Dialect | None:
+        """Return how a data logger deviates from the standard now; None where it does not and has no key."""
+        return self._parlance.dialects.get(mn)
+
+    def key_of(self, mn: str, key_id: str, at: datetime | None = None) -> Key | None:
+        """Return a key of a data logger, also one that is not in force any more.
+
+        Args:
+            mn: as kept with the packet.
+            key_id: likewise.
+            at: the packet's arrival; of several keys of the id the one in force then is taken, else the newest.
+        """
+        dated = self._parlance.keys.get((mn, key_id))
+        if not dated:
+            return None
+        moment = at or self._clock.now()
+        return next((known.key for known in dated if known.holds_at(moment)), dated[0].key)
+
     def add_found(self, mn: str, st: str) -> None:
         """Take a data logger as known that was registered as found."""
         self._loggers.setdefault(mn, KnownLogger(mn, None, st, None))
@@ -60,24 +119,66 @@ class Admission:
 
         A disk without room keeps the snapshot of before: draining must go on, for it is what makes room.
         """
-        self._loggers = {logger.mn: logger for logger in loggers}
-        if self._loggers != self._kept:
+        known = {logger.mn: logger for logger in loggers}
+        self._take(known)
+        if self._snapshot is not None and known != self._kept:
             with suppress(OSError):
-                self._write_snapshot()
+                write_snapshot(self._snapshot, known.values())
+                self._kept = known
 
     def load_snapshot(self) -> int:
         """Read the snapshot file; return how many data loggers it held, 0 where there is none."""
-        try:
-            rows = json.loads(self._snapshot.read_text())
-            self._kept = {row[0]: KnownLogger(*row) for row in rows}
-        except (OSError, ValueError, TypeError, LookupError):
+        known = self._snapshot and read_snapshot(self._snapshot)
+        if known is None:
             return 0  # a first start, or a file cut short: the database will tell
-        self._loggers = dict(self._kept)
+        self._kept = {logger.mn: logger for logger in known}
+        self._take(self._kept)
         return len(self._loggers)
 
-    def _write_snapshot(self) -> None:
-        draft = self._snapshot.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump([list(logger) for logger in self._loggers.values()], file)
-        draft.replace(self._snapshot)
-        self._kept = dict(self._loggers)
+    def load_keys(self) -> None:
+        """Read the keys file, at a start.
+
+        Raises:
+            ConfigError: it cannot be read, or a line is wrong.
+        """
+        if self._keys_file is not None:
+            self._file_keys = self._keys_file.read()
+            self._rebuild()
+
+    def refresh(self) -> None:
+        """Follow the keys file and the clock; asked every second. A file that became wrong changes nothing."""
+        if self._keys_file is not None and self._keys_file.has_changed():
+            try:
+                self.load_keys()
+            except ConfigError as error:
+                telemetry.keys_refused(error)
+        elif self._parlance.holds_until is not None and self._clock.now() >= self._parlance.holds_until:
+            self._rebuild()
+
+    def _take(self, known: dict[str, KnownLogger]) -> None:
+        self._loggers = {mn: logger for mn, logger in known.items() if logger.is_registered}
+        self._retired = {mn: logger for mn, logger in known.items() if not logger.is_registered}
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        """Make the dialects anew, once a change, so that asking for one is one look-up."""
+        now = self._clock.now()
+        dialects: dict[str, Dialect] = {}
+        keys: dict[tuple[str, str], list[DatedKey]] = {}
+        bounds: list[datetime] = []
+        logged = {**self._retired, **self._loggers}
+        for mn in {*(mn for mn, logger in logged.items() if logger.dialects or logger.keys), *self._file_keys}:
+            logger = logged.get(mn)
+            dated = sorted((*self._file_keys.get(mn, ()), *(logger.keys if logger else ())), key=_age, reverse=True)
+            for known in dated:
+                keys.setdefault((mn, known.key.key_id), []).append(known)
+                bounds += [bound for bound in known[1:] if bound is not None and bound > now]
+            in_force = [known.key for known in dated if known.holds_at(now)]
+            slugs = logger.dialects if logger else ()
+            if slugs or in_force:
+                dialects[mn] = make_dialect(slugs, in_force)
+        self._parlance = _Parlance(dialects, keys, min(bounds, default=None))
+
+
+def _age(dated: DatedKey) -> tuple[datetime, str]:
+    return dated.valid_from or _EARLIEST, dated.key.key_id

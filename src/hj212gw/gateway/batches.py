@@ -5,14 +5,16 @@ from datetime import datetime
 
 from hj212gw import telemetry
 from hj212gw.clock import from_us
-from hj212gw.errors import PacketError
+from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
-from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.gateway.notes import Note, read_note
+from hj212gw.gateway.rows import Arrival, Came, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.store.loggers import add_found_loggers, add_loggers
 from hj212gw.store.pool import Connection
 from hj212gw.store.rows import Activity, Batch, PacketRow, PacketRows
 
+_PLAIN = Note()
 _SLICE = 64  # records between two turns of the event loop, about a millisecond
 
 
@@ -56,7 +58,7 @@ class BatchMaker:
 
     async def remake(self, connection: Connection, held: list[PacketRow]) -> list[PacketRows]:
         """Make the rows of packets that were held back, now that their data loggers are registered."""
-        arrivals = [read_arrival(row.raw, row.received_at, row.peer, row.key_id or "") for row in held]
+        arrivals = [read_arrival(row.raw, _came(row), self._admission.key_of) for row in held]
         return await self._make_packets(connection, arrivals)
 
     def take_activity(self) -> list[Activity]:
@@ -74,9 +76,10 @@ class BatchMaker:
         reason, _, detail = record.note.partition("\t")
         if record.kind == ACCEPTED:
             try:
-                arrivals.append(read_arrival(record.body, received_at, record.peer, record.note))
+                came = Came(received_at, record.peer, read_note(record.note) if record.note else _PLAIN)
+                arrivals.append(read_arrival(record.body, came, self._admission.key_of))
                 return
-            except PacketError as error:
+            except ProtocolError as error:
                 reason, detail = error.reason, str(error)
         rejects.append((received_at, record.peer, reason, detail, record.body))
 
@@ -134,3 +137,8 @@ class BatchMaker:
             telemetry.loggers_found(len(found), next(iter(found)))
         if new:
             self._numbers |= await add_loggers(connection, new)
+
+
+def _came(row: PacketRow) -> Came:
+    """Tell how a stored packet came; the slugs of its dialect stand among its warnings."""
+    return Came(row.received_at, row.peer, Note(row.key_id or "", tuple(row.warnings or ())))

@@ -263,6 +263,8 @@ def _count(outcome: Outcome, secs: float) -> None:
     telemetry.packets_repeated(outcome.repeated)
     if outcome.quarantined:
         telemetry.packets_quarantined(outcome.quarantined, "rows_refused")
+    if outcome.conflicts:
+        telemetry.packets_quarantined(outcome.conflicts, "conflict")
     telemetry.packets_held(outcome.held)
     telemetry.rejects_stored(outcome.rejects)
     telemetry.readings_stored(outcome.readings)

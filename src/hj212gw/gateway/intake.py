@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
+from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
+from hj212gw.protocol.dialects import SLUGS, CrcKind, DialectOf
 
 if TYPE_CHECKING:
     from hj212gw.gateway.admission import Admission
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
 _FIRST_CLASS_GRAINS = ("hour", "day")
 _FIRST_CLASS = frozenset(cn for cn, grain in GRAIN_BY_CN.items() if grain in _FIRST_CLASS_GRAINS)
+_CRC_SLUGS = frozenset((CrcKind.MODBUS, CrcKind.SWAPPED))
 _LOW_SHARE = 4
-_MAX_MNS = 1024  # of one session, kept for its idle timeout
+_MAX_MNS = 1024  # of one session, kept for its idle timeout and to know who speaks for them
+_LIVE_SECS = 300.0  # a line that was silent for longer, and for three intervals, does not speak for its MNs any more
+_LIVE_INTERVALS = 3
 
 
 class Intake:
@@ -41,6 +46,7 @@ class Intake:
     ) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
+        self.dialect_of: DialectOf = admission.dialect_of
         self._journal = journal
         self._admission = admission
         self._clock = clock
@@ -51,6 +57,7 @@ class Intake:
         self._received = 0
         self._paused: set[Session] = set()
         self._blocked: set[Session] = set()
+        self._speakers: dict[str, Session] = {}  # by MN, the live connection that spoke for it first
         self._answered: dict[str, int] = {}
         self._ack_secs: list[float] = []
 
@@ -70,6 +77,9 @@ class Intake:
         self.sessions.discard(session)
         self._paused.discard(session)
         self._blocked.discard(session)
+        for mn in session.mns:
+            if self._speakers.get(mn) is session:
+                del self._speakers[mn]
         for event in session.take_leftovers():
             self._give_up(session, event)
         telemetry.session_closed(
@@ -114,10 +124,11 @@ class Intake:
 
     def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:
         cn = find_answer(packet)
-        answer = encode_answer(packet, cn) if cn is not None else None
+        answer = encode_answer(packet, cn, _crc_kind(frame)) if cn is not None else None
         size = len(frame.raw)
         settle = partial(self._settle, session, size, cn, answer, session.heard_at)
-        record = Record(self._clock.now_us(), ACCEPTED, session.peer, "", frame.raw)
+        note = self._note(session, frame, packet.mn)
+        record = Record(self._clock.now_us(), ACCEPTED, session.peer, note, frame.raw)
         try:
             self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
         except JournalError:
@@ -136,6 +147,24 @@ class Intake:
             session.mns.add(packet.mn)
             session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
         return True
+
+    def _note(self, session: "Session", frame: Frame, mn: str) -> str:
+        """Return what the journal notes of a packet of an MN."""
+        marks = tuple(slug for slug in frame.warnings if slug in SLUGS) if frame.warnings else ()
+        if self._speakers.get(mn) is not session and self._is_rival(session, mn):
+            marks = (*marks, RIVAL)
+        return str(Note(frame.key_id, marks)) if marks or frame.key_id else ""
+
+    def _is_rival(self, session: "Session", mn: str) -> bool:
+        """Tell whether another live connection speaks for an MN; if not, this one does from now on."""
+        speaker = self._speakers.get(mn)
+        if speaker is not None:
+            silent_secs = session.heard_at - speaker.heard_at
+            if silent_secs < max(_LIVE_SECS, _LIVE_INTERVALS * speaker.interval_secs):
+                return True
+        if mn and len(session.mns) < _MAX_MNS:
+            self._speakers[mn] = session
+        return False
 
     def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:
         """A packet is on disk: answer it and let readers go on."""
@@ -182,6 +211,12 @@ class Intake:
         session.reject_count += 1
         telemetry.frame_rejected(reason, session.peer, "the connection ended before the journal had room for it")
         telemetry.reject_dropped(reason, len(event.raw))
+
+
+def _crc_kind(frame: Frame) -> CrcKind:
+    """Return the CRC a frame came with: its answer has the same."""
+    kinds = [CrcKind(slug) for slug in frame.warnings if slug in _CRC_SLUGS] if frame.warnings else ()
+    return kinds[0] if kinds else CrcKind.STANDARD
 
 
 def _nothing() -> None:

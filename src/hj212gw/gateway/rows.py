@@ -1,15 +1,20 @@
 """Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
+from hj212gw.protocol.dialects import SLUGS, Key, find_mn, make_dialect
+from hj212gw.protocol.shape import CRC_DIGITS, HEAD_BYTES
 from hj212gw.protocol.times import WIRE_ZONE, parse_qn
 from hj212gw.store.copyrows import encode_copy_rows, encode_copy_values
 from hj212gw.store.rows import (
+    QUARANTINED,
     READING_TABLES,
     STORED,
     UNREGISTERED,
@@ -22,11 +27,13 @@ from hj212gw.store.rows import (
 DIGEST_BYTES = 16
 OLDEST_DATA = timedelta(days=400)
 NEWEST_DATA = timedelta(days=1)
+KEY_MISSING = "key_missing"
 
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
 _MAX_QN_DIGITS = 18  # fits a bigint
+_OPENING, _EMPTY_AREA = b"CP=&&", b"CP=&&&&"
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
 
@@ -38,9 +45,11 @@ class Arrival(NamedTuple):
         received_at: aware, UTC.
         peer: host:port.
         key_id: of the key its data area is encrypted with, "" for plain.
-        packet: parsed from the frame.
-        segment: the frame's data segment.
+        packet: parsed from the frame; its data area is empty while `is_sealed`.
+        sent: the frame's data segment as it came, cipher text included.
         warnings: of the frame.
+        is_rival: another live connection spoke for the MN before.
+        is_sealed: the key it is encrypted with is not known any more.
     """
 
     frame: bytes
@@ -48,19 +57,49 @@ class Arrival(NamedTuple):
     peer: str
     key_id: str
     packet: Packet
-    segment: bytes
+    sent: bytes
     warnings: tuple[str, ...]
+    is_rival: bool = False
+    is_sealed: bool = False
 
 
-def read_arrival(frame: bytes, received_at: datetime, peer: str, key_id: str = "") -> Arrival:
+class Came(NamedTuple):
+    """What is kept of a frame beside its bytes: when, from whom, and the journal's note."""
+
+    received_at: datetime
+    peer: str
+    note: Note = Note()
+
+
+KeyOf = Callable[[str, str], Key | None]  # by MN and key id
+
+
+def read_arrival(frame: bytes, came: Came, key_of: KeyOf | None = None) -> Arrival:
     """Read a kept frame again.
 
+    Args:
+        frame: as it came.
+        came: how.
+        key_of: finds the key that an encrypted frame names; one that is not found leaves it sealed.
+
     Raises:
-        PacketError: the frame was kept by a version that accepted what this one does not.
+        ProtocolError: the frame was kept by a version that accepted what this one does not.
     """
-    opened = open_frame(frame)
+    received_at, peer, (key_id, marks) = came
+    if not key_id and not marks:
+        opened = open_frame(frame)
+        packet = parse_packet(opened.segment)
+        return Arrival(frame, received_at, peer, "", packet, opened.sent or opened.segment, opened.warnings)
+    key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id) if key_id and key_of else None
+    is_rival = RIVAL in marks
+    if key_id and key is None:
+        segment = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
+        packet = parse_packet(segment[: segment.index(_OPENING)] + _EMPTY_AREA)
+        return Arrival(frame, received_at, peer, key_id, packet, segment, (KEY_MISSING,), is_rival, is_sealed=True)
+    opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
-    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, opened.warnings)
+    sent = opened.sent or opened.segment
+    return Arrival(frame, received_at, peer, key_id, packet, sent, opened.warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
@@ -74,12 +113,12 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
     packet = arrival.packet
     qn_at, has_qn = _place(packet.qn, arrival.received_at)
     warnings = (*arrival.warnings, *packet.warnings, *more_warnings)
-    table = _TABLE_BY_CN.get(packet.cn)
+    table = None if arrival.is_sealed else _TABLE_BY_CN.get(packet.cn)
     fields: dict[str, Any] = {}
     if table is not None and logger_id is not None:
         fields, found = _make_readings(arrival, table, logger_id)
         warnings += found
-    digest = blake2b(arrival.segment, digest_size=DIGEST_BYTES).digest()
+    digest = blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest()
     row = PacketRow(
         qn_at,
         digest,
@@ -93,12 +132,18 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         packet.flag,
         packet.edition,
         arrival.peer,
-        STORED if logger_id is not None else UNREGISTERED,
+        _state(arrival, logger_id),
         list(dict.fromkeys(warnings)) or None,
         arrival.key_id or None,
         arrival.frame,
     )
-    return PacketRows(row, has_qn, **fields)
+    return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
+
+
+def _state(arrival: Arrival, logger_id: int | None) -> str:
+    if logger_id is None:
+        return UNREGISTERED
+    return QUARANTINED if arrival.is_sealed else STORED
 
 
 def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:

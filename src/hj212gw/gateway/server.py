@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw import telemetry
@@ -13,6 +14,7 @@ from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.intake import Intake
 from hj212gw.gateway.session import Session
 from hj212gw.journal import Journal, JournalObserver, JournalSettings
+from hj212gw.registry.keysfile import KeysFile
 from hj212gw.store.writer import Writer
 
 _TICK_SECS = 1.0
@@ -76,20 +78,28 @@ class Gateway:
         self._full_reason = ""
         self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
 
-    async def start(self, *, accepts_unknown: bool) -> tuple[str, int]:
+    async def start(self, *, accepts_unknown: bool, keys_file: Path | None = None) -> tuple[str, int]:
         """Open the journal, begin to drain and listen.
+
+        Args:
+            accepts_unknown: whether an unknown MN is registered as found, or its packets are held.
+            keys_file: keys beside those of the database.
 
         Returns:
             The address that is listened on.
 
         Raises:
             JournalUnwritable: another process holds the journal, or its directory cannot be written.
-            ConfigError: the port cannot be had.
+            ConfigError: the port cannot be had, or the keys file cannot be read.
         """
-        self._journal = Journal.open(self._journal_settings, observer=self._observe())
         self._admission = Admission(
-            accepts_unknown=accepts_unknown, snapshot=self._journal_settings.directory / "registry.json"
+            accepts_unknown=accepts_unknown,
+            snapshot=self._journal_settings.directory / "registry.json",
+            keys_file=None if keys_file is None else KeysFile(keys_file),
+            clock=self._clock,
         )
+        self._admission.load_keys()
+        self._journal = Journal.open(self._journal_settings, observer=self._observe())
         self._admission.load_snapshot()
         self._intake = Intake(
             self._journal,
@@ -226,6 +236,7 @@ class Gateway:
             await asyncio.sleep(_TICK_SECS)
             self.publish()
             self._watch_room()
+            self._admission.refresh()
             now = loop.time()
             for session in list(self._intake.sessions):
                 longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)

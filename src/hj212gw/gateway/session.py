@@ -42,7 +42,7 @@ class Session(asyncio.Protocol):
         self.interval_secs = 0
         self.mns: set[str] = set()
         self._intake = intake
-        self._buffer = FrameBuffer(max_segment=max_segment)
+        self._buffer = FrameBuffer(dialect_of=intake.dialect_of, max_segment=max_segment)
         self._high_water_bytes = high_water_bytes
         self._events: deque[Frame | Discard] = deque()
         self._waiting_bytes = 0

@@ -23,7 +23,7 @@ _CHARACTERS = re.compile("[!-~]{16}")
 _HEX = re.compile("[0-9A-Fa-f]{32}")
 _ENCRYPTED_CNS = re.compile("2[0-9]{3}|1014|3020")
 _PRINTED = re.compile(rb"\{(0x[0-9A-Fa-f]{2}(?:,0x[0-9A-Fa-f]{2})*)\}(.{0,15})", re.DOTALL)
-_PRINTED_START = b"{0x"
+PRINTED_START = b"{0x"
 _TEXT_BYTES = 12  # i11001-Info= is text, and Chinese may follow
 _TEXT = re.compile(rb"[ -~]*")
 _TEXT_AND_END = re.compile(rb"[ -~\t\r\n]*")  # a short area is followed by the frame's end
@@ -80,12 +80,13 @@ def decrypt_area(area: bytes, secret: bytes) -> bytes:
 def print_cipher(area: bytes) -> bytes:
     """Write an encrypted data area as the standard prints it: ``{0xE4,0x3E,...}`` and the plain rest."""
     whole = len(area) // BLOCK_BYTES * BLOCK_BYTES
-    return b"{%b}%b" % (",".join(f"0x{byte:02X}" for byte in area[:whole]).encode(), area[whole:])
+    printed = ",".join(f"0x{byte:02X}" for byte in area[:whole]).encode()
+    return b"{%b}%b" % (printed, area[whole:]) if printed else area
 
 
 def is_printed(area: bytes) -> bool:
     """Tell whether a data area begins like a printed cipher."""
-    return area.startswith(_PRINTED_START)
+    return area.startswith(PRINTED_START)
 
 
 def parse_printed(area: bytes) -> bytes | None:

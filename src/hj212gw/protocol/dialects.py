@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hj212gw.errors import ConfigError, FrameError, PacketError
 from hj212gw.protocol.cipher import (
     BLOCK_BYTES,
-    OPENING,
+    PRINTED_START,
     decrypt_area,
     is_printed,
     looks_plain,
@@ -46,6 +46,7 @@ CIPHER_PRINTED = "cipher_printed"
 
 _MAX_HEADER = 512  # bytes in front of CP= in which MN is looked for
 _CP = b"CP=&"
+_CP_EQUALS = 3
 _MN = re.compile(rb"(?:\A|[;, ])MN=([^;#]*)", re.IGNORECASE)
 _HEADER_TEXT = re.compile(rb'[ -"$-~]+')  # printable and no #: noise that a header began is no header text
 _SHORT_CRC = re.compile(rb"([0-9A-Fa-f]{1,3})\r?\n")
@@ -129,12 +130,10 @@ class Match(NamedTuple):
 
     Attributes:
         opened: its content.
-        stop: index behind its CRC.
         end: index behind its trailer.
     """
 
     opened: Opened
-    stop: int
     end: int
 
 
@@ -195,7 +194,7 @@ def match_frame(
     """
     start = pos + HEAD_BYTES
     short = _LAST_SHORT_CRC if final else _SHORT_CRC
-    for size in _sizes(buffer, start, dialect, limit):
+    for size, slug in _sizes(buffer, start, dialect, limit):
         stop = start + size + CRC_DIGITS
         brief = short.match(buffer, start + size) if dialect.short_crc else None
         if brief:
@@ -209,25 +208,32 @@ def match_frame(
         # A header inside may be that of the frame which would be lost.
         if HEADER.search(buffer, start, stop):
             continue
-        opened = _open(bytes(buffer[pos:end]), size, stop - pos, dialect)
+        sent, crc = bytes(buffer[start : start + size]), bytes(buffer[start + size : stop])
+        opened = _open(sent, crc, dialect, slug)
         if opened:
-            return Match(opened, stop, end)
+            trailer = trailer_warnings(opened.segment, crc, bytes(buffer[stop:end]))
+            return Match(opened._replace(warnings=trailer + opened.warnings), end)
     return None
 
 
-def _sizes(buffer: bytes | bytearray, start: int, dialect: Dialect, limit: int) -> Iterator[int]:
-    """Yield how many bytes a data segment may take; more than the buffer holds where that cannot be told yet."""
+def _sizes(buffer: bytes | bytearray, start: int, dialect: Dialect, limit: int) -> Iterator[tuple[int, str]]:
+    """Yield how many bytes a data segment may take, and why where that is not what its length says.
+
+    Where that cannot be told yet it is more than the buffer holds.
+    """
     declared = int(buffer[start - _LENGTH_DIGITS : start])
-    yield declared
+    yield declared, ""
     if dialect.counts_characters:
         held = bytes(buffer[start : start + min(_WIDEST * declared, limit)])
         sizes = (_size_of_characters(held, declared, encoding) for encoding in ENCODINGS)
-        yield from (size for size in sizes if declared < size <= limit)
-    if dialect.keys:
-        opening = buffer.find(OPENING, start, start + min(declared, _MAX_HEADER)) + len(OPENING)
-        area = start + declared - opening - len(b"&&")
-        if opening > start and area >= BLOCK_BYTES and is_printed(bytes(buffer[opening : opening + 3])):
-            yield declared - area + printed_size(area)
+        yield from ((size, "length_characters") for size in sizes if declared < size <= limit)
+    cut = buffer.find(_CP, start, start + min(declared, _MAX_HEADER)) if dialect.keys else -1
+    if cut >= 0:
+        for opening, closing in _marks(dialect):
+            around = cut + _CP_EQUALS + len(opening) - start + len(closing)
+            area = declared - around
+            if area >= BLOCK_BYTES and buffer.startswith(opening + PRINTED_START, cut + _CP_EQUALS):
+                yield around + printed_size(area), CIPHER_PRINTED
 
 
 def _size_of_characters(held: bytes, count: int, encoding: str) -> int:
@@ -244,43 +250,39 @@ def _size_of_characters(held: bytes, count: int, encoding: str) -> int:
     return len(text[:count].encode(encoding))
 
 
-def _open(raw: bytes, size: int, stop: int, dialect: Dialect) -> Opened | None:
-    """Open a frame whose data segment has `size` bytes and whose CRC ends at `stop`."""
-    sent, crc = raw[HEAD_BYTES : HEAD_BYTES + size], raw[HEAD_BYTES + size : stop]
+def _open(sent: bytes, crc: bytes, dialect: Dialect, slug: str) -> Opened | None:
+    """Open a data segment whose size is that of its length field, or another for the reason of `slug`."""
     cut = sent.find(_CP)
     if cut < 0 or not _HEADER_TEXT.fullmatch(sent, 0, cut) or not _HEX.fullmatch(crc):
         return None
-    head, rest = sent[: cut + 3], sent[cut + 3 :]
-    for opening, closing in _shapes(rest, dialect):
+    head, rest = sent[: cut + _CP_EQUALS], sent[cut + _CP_EQUALS :]
+    for opening, closing in _marks(dialect):
+        if not rest.startswith(opening) or not rest.endswith(closing, len(opening)):
+            continue
         area = rest[len(opening) : len(rest) - len(closing)]
         for key_id, plain in _texts(area, dialect.keys):
             kind = _match_crc(head + opening + plain + closing, crc, dialect.crc)
-            if kind is not None:
-                segment = b"%b&&%b&&" % (head, plain)
-                is_print = bool(key_id) and is_printed(area)
-                is_counted = not is_print and size != int(raw[MARK_BYTES:HEAD_BYTES])
-                used = {
-                    kind.value: kind is not CrcKind.STANDARD,
-                    "crc_short": len(crc) < CRC_DIGITS,
-                    "length_characters": is_counted,
-                    "closing_missing": not closing,
-                    "single_ampersand": len(opening) == 1,
-                    CIPHER_PRINTED: is_print,
-                }
-                warnings = tuple(slug for slug in (*SLUGS, CIPHER_PRINTED) if used.get(slug))
-                trailer = trailer_warnings(segment, crc, raw[stop:])
-                return Opened(segment, b"" if sent == segment else sent, trailer + warnings, key_id)
+            # A printed cipher whose CRC agrees as it is, once in 256, is still no text.
+            if kind is None or (slug == CIPHER_PRINTED and not key_id):
+                continue
+            used = {
+                slug,
+                kind.value,
+                "crc_short" if len(crc) < CRC_DIGITS else "",
+                "" if closing else "closing_missing",
+                "single_ampersand" if len(opening) == 1 else "",
+                CIPHER_PRINTED if key_id and is_printed(area) else "",
+            }
+            segment = b"%b&&%b&&" % (head, plain)
+            warnings = tuple(name for name in (*SLUGS, CIPHER_PRINTED) if name in used)
+            return Opened(segment, b"" if sent == segment else sent, warnings, key_id)
     return None
 
 
-def _shapes(rest: bytes, dialect: Dialect) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the marks that may open and close a data area, the standard's first."""
+def _marks(dialect: Dialect) -> list[tuple[bytes, bytes]]:
+    """Return the marks that may open and close a data area, the standard's first."""
     openings = (b"&&", b"&") if dialect.single_ampersand else (b"&&",)
-    for opening in openings:
-        closings = (opening, b"") if dialect.lacks_closing else (opening,)
-        for closing in closings:
-            if rest.startswith(opening) and rest.endswith(closing, len(opening)):
-                yield opening, closing
+    return [(mark, closing) for mark in openings for closing in ((mark, b"") if dialect.lacks_closing else (mark,))]
 
 
 def _texts(area: bytes, keys: tuple[Key, ...]) -> Iterator[tuple[str, bytes]]:

@@ -34,6 +34,7 @@ NOISE_SPAN = 4096  # noise is reported in spans of at most this many bytes, or o
 _HEADER_START = re.compile(rb"#(?:#(?:[0-9]{1,3}|[0-9]{4}[A-Za-z]?)?)?\Z")
 _SHORT_LENGTH = re.compile(rb"##[0-9]{0,5}[ ]?[A-Z]{2}=")
 _POSSIBLE_CRC = re.compile(rb"[0-9A-Fa-f]{2}[048Cc][01]")  # section 3: the low byte has eight values
+_DIGITS = re.compile(rb"[0-9A-Fa-f]{4}")
 _NATURAL_END = re.compile(rb"&&[0-9A-Fa-f]{4}(?:\r?\n|(?=##))")
 
 _BARE = b"CP=&&"  # a data area that is empty, and one of its marks missing
@@ -141,7 +142,9 @@ class FrameBuffer:
     def awaits_trailer(self) -> bool:
         """Whether a frame is complete but for CR LF, which some data loggers never send."""
         is_open = self._failure is None and 0 < self._stop <= len(self._buffer)
-        return is_open and not _HEADER_START.search(self._buffer, max(0, len(self._buffer) - EVIDENCE_BYTES))
+        if not is_open or not _DIGITS.match(self._buffer, self._stop - CRC_DIGITS):
+            return False
+        return not _HEADER_START.search(self._buffer, max(0, len(self._buffer) - EVIDENCE_BYTES))
 
     def feed(self, data: bytes) -> list[Frame | Discard]:
         """Take bytes as they came and return what they complete, in stream order."""
@@ -218,7 +221,9 @@ class FrameBuffer:
     def _wait(self, stop: int) -> None:
         """Wait for the frame whose CRC ends at `stop`, or for what follows it."""
         self._stop = stop
-        self._needed = max(stop, len(self._buffer)) + 1
+        # A dialect's CRC of one digit and LF is the least that can end a frame.
+        least = stop + 1 if self._dialect_of is None else stop - CRC_DIGITS + 2
+        self._needed = max(least, len(self._buffer) + 1)
 
     def _judge(self, stop: int, end: int, *, final: bool) -> Frame | Discard | None:
         """Check a complete frame whose CRC ends at `stop` and whose trailer ends at `end`."""

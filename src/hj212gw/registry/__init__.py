@@ -1,8 +1,9 @@
-"""Who is watched: enterprises, outlets and data loggers as dated rows, CSV files to tables and back."""
+"""Who is watched and how it speaks: dated rows of outlets, data loggers and more, CSV files to tables and back."""
 
 from hj212gw.registry.csvfiles import InputFile, read_files, write_file
 from hj212gw.registry.findings import Finding, Findings, Level
 from hj212gw.registry.kinds import KINDS, Entry, Kind, Place
+from hj212gw.registry.replace import Swap, SwapReport, replace_logger
 from hj212gw.registry.sync import Report, check_files, export_registry, import_files
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "Level",
     "Place",
     "Report",
+    "Swap",
+    "SwapReport",
     "check_files",
     "export_registry",
     "import_files",
     "read_files",
+    "replace_logger",
     "write_file",
 ]

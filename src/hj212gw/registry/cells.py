@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from hj212gw.protocol.times import WIRE_ZONE
@@ -20,9 +21,14 @@ _SEPARATORS = ";,=&"  # they end a field or a packet on the wire
 _ID_LENGTH = 64
 _NAME_LENGTH = 200
 _SHOWN_LENGTH = 40
+_UNIT_LENGTH = 32
+_SECRET_BYTES = 16  # SM4, GB/T 32907
+_SCALES = (1e-12, 1e12)
 _YEARS = range(1900, 2200)
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?")
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
+_HEX_SECRET = re.compile(r"[0-9A-Fa-f]{32}")
 _CREDIT_CODE = re.compile(r"[0-9A-Z][0-9A-Z-]{0,19}")
 # What a spreadsheet would take for a formula, and what already stands behind our apostrophe.
 _FORMULA = re.compile(r"'*[=+\-@\t]")
@@ -46,7 +52,7 @@ def parse_token(text: str) -> str:
 def parse_cn(text: str) -> str:
     """Read a command code."""
     if len(text) != 4 or not (text.isascii() and text.isdigit()):  # noqa: PLR2004 - HJ 212-2017 table 3
-        raise ValueError("CNs of four digits, separated by spaces")
+        raise ValueError("a CN of four digits")
     return text
 
 
@@ -95,7 +101,10 @@ def parse_codes(parse: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]
     """Return a reader of codes separated by spaces, each of which `parse` reads."""
 
     def _read(text: str) -> tuple[str, ...]:
-        codes = tuple(parse(code) for code in text.split())
+        try:
+            codes = tuple(parse(code) for code in text.split())
+        except ValueError as error:
+            raise ValueError(f"codes separated by spaces, each {error}") from error
         if len(set(codes)) < len(codes):
             raise ValueError("each code once")
         return codes
@@ -127,6 +136,49 @@ def parse_number(accepted: range | tuple[int, ...]) -> Callable[[str], int]:
     return _read
 
 
+def parse_decimal(least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of a number from `least` to `most`."""
+
+    def _read(text: str) -> float:
+        if not _DECIMAL.fullmatch(text) or not least <= float(text) <= most:
+            raise ValueError(f"a number, {format_number(least)} to {format_number(most)}")
+        return float(text)
+
+    return _read
+
+
+def parse_scale(text: str) -> float:
+    """Read what a value as sent is multiplied by."""
+    if not _DECIMAL.fullmatch(text) or not _SCALES[0] <= float(text) <= _SCALES[1]:
+        raise ValueError("a number above 0, such as 1 or 0.001")
+    return float(text)
+
+
+def parse_unit(text: str) -> str:
+    """Read a unit; 1 is no dimension."""
+    if not 1 <= len(text) <= _UNIT_LENGTH or not text.isprintable() or " " in text or text[0] in "=+-@":
+        raise ValueError(f"a unit of 1 to {_UNIT_LENGTH} printable characters, no spaces, none of = + - @ in front")
+    return text
+
+
+def parse_secret(text: str) -> bytes:
+    """Read a key."""
+    if _HEX_SECRET.fullmatch(text):
+        return bytes.fromhex(text)
+    if len(text) == _SECRET_BYTES and text.isascii() and text.isprintable():
+        return text.encode()
+    raise ValueError(f"a key of {_SECRET_BYTES} ASCII characters or {2 * _SECRET_BYTES} hexadecimal digits")
+
+
+def or_text(parse: Callable[[str], str], default: str) -> Callable[[str], str]:
+    """Return a reader that takes an empty cell for a text."""
+
+    def _read(text: str) -> str:
+        return parse(text) if text else default
+
+    return _read
+
+
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     """Return a reader that takes an empty cell for None."""
 
@@ -136,12 +188,20 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return _read
 
 
+def format_number(number: float) -> str:
+    """Write a number in the shortest plain form that reads back the same."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def format_cell(value: object) -> str:
     """Write a value the way its reader takes it; free text goes through `format_name` first."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return format_moment(value)
+    if isinstance(value, float):
+        return format_number(value)
     return " ".join(value) if isinstance(value, tuple) else str(value)
 
 

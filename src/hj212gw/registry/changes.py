@@ -109,6 +109,8 @@ def _match(entries: list[Entry], held: list[HeldRow], changes: dict[str, KindCha
 def _check_overlaps(entries: list[Entry], findings: Findings) -> None:
     by_group: dict[_Group, list[Entry]] = defaultdict(list)
     for entry in entries:
+        if entry.kind.may_overlap:
+            continue
         by_group[_group_of(entry)].append(entry)
     for group in by_group.values():
         group.sort(key=attrgetter("start"))
@@ -163,7 +165,9 @@ class _References:
                 message = f"expected a row of {target} {wanted!r} for all the time {entry.period}, came a shorter one"
                 _add_error(self._findings, entry.place, column, message)
             elif group in self._changed:
-                needs = f"{entry.kind.name} {entry.key[0]!r} in the database needs it {entry.period}"
+                needs = (
+                    f"{entry.kind.name} {' '.join(filter(None, entry.key))!r} in the database needs it {entry.period}"
+                )
                 _add_error(self._findings, self._changed[group], "valid_to", f"expected a longer period: {needs}")
 
     def _add_missing(self, place: Place, column: str, target: str, wanted: str) -> None:

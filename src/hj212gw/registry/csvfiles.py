@@ -19,7 +19,9 @@ from hj212gw.registry.findings import Finding, Findings, Level
 from hj212gw.registry.kinds import KINDS, Entry, Kind, Place
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_HEADER_EXPECTED = "expected a header row such as " + " or ".join(",".join(kind.columns) for kind in KINDS.values())
+_HEADER_EXPECTED = f"expected a header row with the columns of one of {', '.join(KINDS)}; the first has " + ",".join(
+    next(iter(KINDS.values())).columns
+)
 _PRIVATE = 0o600  # a file with passwords is its owner's
 
 
@@ -170,7 +172,8 @@ def _read_header(place: Place, cells: list[str], findings: Findings) -> _Header 
         return None
     known = f"a file of {kind.name} has {','.join(kind.columns)}"
     faults = [f"unknown column {show_cell(name)}" for name in cells if name not in kind.columns]
-    faults += [f"missing column {name!r}" for name in kind.columns if name not in cells]
+    lacked = [name for name in kind.columns if name not in cells and name not in kind.optional]
+    faults += [f"missing column {name!r}" for name in lacked]
     faults += [f"column {name!r} stands twice" for name in kind.columns if cells.count(name) > 1]
     for fault in faults:
         _add_error(findings, place, "header", f"{fault}; {known}")
@@ -181,14 +184,14 @@ def _likeness(kind: Kind, cells: list[str]) -> int:
     """Return how many columns are the kind's, the two that all kinds have left aside, less those it lacks."""
     names = set(cells)
     own = set(kind.columns[:-2])
-    return 100 * len(names & own) - len(own - names)
+    return 100 * len(names & own) - len(own - names - kind.optional)
 
 
 def _read_row(place: Place, header: _Header, cells: list[str], rows: FileRows, findings: Findings) -> None:
     kind, columns = header
     while len(cells) > len(columns) and not cells[-1]:
         cells.pop()
-    named = dict(zip(columns, cells, strict=False))
+    named = {**dict.fromkeys(kind.optional, ""), **dict(zip(columns, cells, strict=False))}
     if len(cells) != len(columns):
         _add_error(findings, place, "row", f"expected {len(columns)} cells, came {len(cells)}")
     elif _take_row(place, kind, named, rows, findings):

@@ -1,30 +1,28 @@
 """The kinds of registry files: their columns, what a cell may hold, how rows refer to each other.
 
 A kind's name is the name of its table and of its exported file; its columns are those of both. One more kind
-is one more row model and one more line in `KINDS`.
+is one more row model in `rows` and one more line in `KINDS`.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
-
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from typing import Any, NamedTuple
 
 from hj212gw.protocol.factors import match_factor
-from hj212gw.registry.cells import (
-    MIN_INTERVALS,
-    format_moment,
-    optional,
-    parse_cn,
-    parse_codes,
-    parse_credit_code,
-    parse_id,
-    parse_moment,
-    parse_name,
-    parse_number,
-    parse_one_of,
-    parse_token,
+from hj212gw.registry.cells import format_moment
+from hj212gw.registry.rows import (
+    Channel,
+    CipherKey,
+    DataLogger,
+    DialectRow,
+    Enterprise,
+    LegalHold,
+    Limit,
+    Outlet,
+    Row,
+    TimeLabel,
+    UnitRow,
 )
 
 # Moments that stand for open ends where periods are compared.
@@ -39,65 +37,7 @@ _MN_LENGTHS = (14, 24)  # 2005; 2017
 _HEX_LENGTH = 24
 _ST_LENGTH = 2
 _MEDIA = ("water", "gas", "noise")
-_ROW = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def _check_end(end: datetime | None, info: ValidationInfo) -> datetime | None:
-    start = info.data.get("valid_from")
-    if start is not None and end is not None and end <= start:
-        raise ValueError(f"a moment after valid_from, {format_moment(start)}")
-    return end
-
-
-_Id = Annotated[str, BeforeValidator(parse_id)]
-_Name = Annotated[str, BeforeValidator(parse_name)]
-_Token = Annotated[str | None, BeforeValidator(optional(parse_token))]
-_From = Annotated[datetime | None, BeforeValidator(optional(parse_moment))]
-_To = Annotated[datetime | None, BeforeValidator(optional(parse_moment)), AfterValidator(_check_end)]
-
-
-class Enterprise(BaseModel):
-    """A polluter; `level` is national where the state watches it as a key enterprise (国控)."""
-
-    model_config = _ROW
-
-    enterprise: _Id
-    name: _Name
-    credit_code: Annotated[str | None, BeforeValidator(optional(parse_credit_code))]
-    county: Annotated[str | None, BeforeValidator(optional(parse_name))]
-    level: Annotated[str, BeforeValidator(parse_one_of("national", "other"))]
-    valid_from: _From
-    valid_to: _To
-
-
-class Outlet(BaseModel):
-    """A monitored discharge point of an enterprise."""
-
-    model_config = _ROW
-
-    outlet: _Id
-    enterprise: _Id
-    name: _Name
-    medium: Annotated[str, BeforeValidator(parse_one_of("water", "gas", "noise", "other"))]
-    valid_from: _From
-    valid_to: _To
-
-
-class DataLogger(BaseModel):
-    """A data logger; an empty `pw` accepts any, empty `cns` and intervals expect nothing."""
-
-    model_config = _ROW
-
-    mn: Annotated[str, BeforeValidator(parse_token)]
-    pw: _Token
-    st: _Token
-    outlet: Annotated[str | None, BeforeValidator(optional(parse_id))]
-    cns: Annotated[tuple[str, ...], BeforeValidator(parse_codes(parse_cn))]
-    rtd_interval_secs: Annotated[int | None, BeforeValidator(optional(parse_number(range(1, 3601))))]
-    min_interval_mins: Annotated[int | None, BeforeValidator(optional(parse_number(MIN_INTERVALS)))]
-    factors: Annotated[tuple[str, ...], BeforeValidator(parse_codes(parse_token))]
-    valid_from: _From
-    valid_to: _To
+_PERIODS = ("2031", "2041", "2051", "2061", "2111")  # HJ 212-2017 table 9; 2025 (secondary)
 
 
 class Reference(NamedTuple):
@@ -119,16 +59,22 @@ class Kind(NamedTuple):
         free_text: columns written so that no spreadsheet takes them for formulas.
         secrets: columns that no message may show.
         references: to other kinds; the period of a row must lie in theirs.
+        optional: columns that a file may lack; they are empty then.
+        may_overlap: rows of one key may hold at the same time.
+        is_exported: false where the whole kind is secret.
     """
 
     name: str
-    row: type[BaseModel]
+    row: type[Row]
     columns: tuple[str, ...]
     key: tuple[str, ...]
     oddities: Callable[[Any], Iterator[Oddity]]
     free_text: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
+    optional: frozenset[str] = frozenset()
+    may_overlap: bool = False
+    is_exported: bool = True
 
 
 class Place(NamedTuple):
@@ -179,6 +125,9 @@ class Entry(NamedTuple):
         start, end = self.values[-2:]
         return f"from {format_moment(start) if start else 'ever'} to {format_moment(end) if end else 'open'}"
 
+    def __repr__(self) -> str:
+        return f"Entry({self.kind.name} {' '.join(self.key)} {self.period})"  # values may be secrets
+
     def __str__(self) -> str:
         return str(self.place) if self.place else f"the database's row {self.period}"
 
@@ -188,7 +137,7 @@ def _find_enterprise_oddities(row: Enterprise) -> Iterator[Oddity]:
         yield "credit_code", f"{_CREDIT_CODE_LENGTH} characters are usual, this has {len(row.credit_code)}"
 
 
-def _find_outlet_oddities(_row: Outlet) -> Iterator[Oddity]:
+def _find_none(_row: Row) -> Iterator[Oddity]:
     yield from ()
 
 
@@ -205,6 +154,21 @@ def _find_logger_oddities(row: DataLogger) -> Iterator[Oddity]:
         yield "factors", f"not in the catalogue: {' '.join(unknown[:5])}{' …' * (len(unknown) > 5)}"  # noqa: PLR2004
 
 
+def _find_channel_oddities(row: Channel) -> Iterator[Oddity]:
+    if row.factor and not _is_known_factor(row.factor, row.st or None):
+        yield "factor", f"not in the catalogue: {row.factor}"
+
+
+def _find_label_oddities(row: TimeLabel) -> Iterator[Oddity]:
+    if row.cn not in _PERIODS:
+        yield "cn", f"{' '.join(_PERIODS)} have periods to label, DataTime of {row.cn} is a moment"
+
+
+def _find_factor_oddities(row: UnitRow | Limit) -> Iterator[Oddity]:
+    if not _is_known_factor(row.factor, None):
+        yield "factor", f"not in the catalogue: {row.factor}"
+
+
 @lru_cache(maxsize=4096)
 def _is_known_factor(code: str, st: str | None) -> bool:
     if st:
@@ -212,35 +176,87 @@ def _is_known_factor(code: str, st: str | None) -> bool:
     return any(match_factor(code, medium) for medium in _MEDIA)
 
 
+def _name_all(*kinds: Kind) -> dict[str, Kind]:
+    return {kind.name: kind for kind in kinds}
+
+
+def _columns(row: type[Row]) -> tuple[str, ...]:
+    return tuple(row.model_fields)
+
+
+_OF_LOGGER = (Reference("mn", "data_loggers"),)
+_OF_OUTLET = (Reference("outlet", "outlets"),)
+
 # In the order in which they are written: what is referred to comes first.
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "enterprises",
-            Enterprise,
-            tuple(Enterprise.model_fields),
-            ("enterprise",),
-            _find_enterprise_oddities,
-            free_text=frozenset(("name", "county")),
-        ),
-        Kind(
-            "outlets",
-            Outlet,
-            tuple(Outlet.model_fields),
-            ("outlet",),
-            _find_outlet_oddities,
-            free_text=frozenset(("name",)),
-            references=(Reference("enterprise", "enterprises"),),
-        ),
-        Kind(
-            "data_loggers",
-            DataLogger,
-            tuple(DataLogger.model_fields),
-            ("mn",),
-            _find_logger_oddities,
-            secrets=frozenset(("pw",)),
-            references=(Reference("outlet", "outlets"),),
-        ),
-    )
-}
+KINDS = _name_all(
+    Kind(
+        "enterprises",
+        Enterprise,
+        _columns(Enterprise),
+        ("enterprise",),
+        _find_enterprise_oddities,
+        free_text=frozenset(("name", "county")),
+    ),
+    Kind(
+        "outlets",
+        Outlet,
+        _columns(Outlet),
+        ("outlet",),
+        _find_none,
+        free_text=frozenset(("name", "county")),
+        references=(Reference("enterprise", "enterprises"),),
+        optional=frozenset(("permit_number", "county", "longitude", "latitude")),
+    ),
+    Kind(
+        "data_loggers",
+        DataLogger,
+        _columns(DataLogger),
+        ("mn",),
+        _find_logger_oddities,
+        secrets=frozenset(("pw",)),
+        references=_OF_OUTLET,
+        optional=frozenset(("role",)),
+    ),
+    Kind(
+        "channels",
+        Channel,
+        _columns(Channel),
+        ("mn", "st", "factor"),
+        _find_channel_oddities,
+        references=(*_OF_LOGGER, *_OF_OUTLET),
+    ),
+    Kind("dialects", DialectRow, _columns(DialectRow), ("mn", "dialect"), _find_none, references=_OF_LOGGER),
+    Kind(
+        "time_labels", TimeLabel, _columns(TimeLabel), ("mn", "st", "cn"), _find_label_oddities, references=_OF_LOGGER
+    ),
+    Kind("units", UnitRow, _columns(UnitRow), ("mn", "code"), _find_factor_oddities, references=_OF_LOGGER),
+    Kind(
+        "cipher_keys",
+        CipherKey,
+        _columns(CipherKey),
+        ("mn", "key_id"),
+        _find_none,
+        secrets=frozenset(("secret",)),
+        references=_OF_LOGGER,
+        is_exported=False,
+    ),
+    Kind(
+        "limits",
+        Limit,
+        _columns(Limit),
+        ("outlet", "factor"),
+        _find_factor_oddities,
+        free_text=frozenset(("basis",)),
+        references=_OF_OUTLET,
+    ),
+    Kind(
+        "legal_holds",
+        LegalHold,
+        _columns(LegalHold),
+        ("outlet",),
+        _find_none,
+        free_text=frozenset(("reason",)),
+        references=_OF_OUTLET,
+        may_overlap=True,
+    ),
+)

@@ -49,7 +49,7 @@ async def import_files(store: RegistryStore, files: Iterable[InputFile], clock: 
     findings = Findings()
     rows = read_files(files, findings)
     async with store.change():
-        report = Report(findings, plan_changes(rows, await _read_held(store), findings), is_written=False)
+        report = Report(findings, plan_changes(rows, await read_held(store), findings), is_written=False)
         if report.has_errors:
             return report
         now = clock.now()
@@ -74,12 +74,12 @@ async def check_files(store: RegistryStore | None, files: Iterable[InputFile]) -
     held = None
     if store is not None:
         async with store.snapshot():
-            held = await _read_held(store)
+            held = await read_held(store)
     return Report(findings, plan_changes(rows, held, findings), is_written=False)
 
 
 async def export_registry(store: RegistryStore, directory: Path) -> dict[Path, int]:
-    """Write the current rows of every kind as files; data loggers that were only found are left out.
+    """Write the current rows of every kind as files; keys, and data loggers that were only found, are left out.
 
     Args:
         store: the registry's tables.
@@ -93,7 +93,7 @@ async def export_registry(store: RegistryStore, directory: Path) -> dict[Path, i
         OSError: a file cannot be written.
     """
     async with store.snapshot():
-        held = [row.entry for row in await _read_held(store) if not row.is_found]
+        held = [row.entry for row in await read_held(store) if not row.is_found]
     return await asyncio.to_thread(_write_files, directory, held)
 
 
@@ -102,11 +102,13 @@ def _write_files(directory: Path, entries: list[Entry]) -> dict[Path, int]:
     return {
         path: write_file(path, kind, [entry.values for entry in entries if entry.kind is kind])
         for kind in KINDS.values()
+        if kind.is_exported
         for path in [directory / f"{kind.name}.csv"]
     }
 
 
-async def _read_held(store: RegistryStore) -> list[HeldRow]:
+async def read_held(store: RegistryStore) -> list[HeldRow]:
+    """Read the current rows of every kind, inside a transaction of the store."""
     return [
         HeldRow(Entry(kind, row.values, None), row.row_id, row.is_found)
         for kind in KINDS.values()

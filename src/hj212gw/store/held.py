@@ -7,8 +7,8 @@ from hj212gw import telemetry
 from hj212gw.errors import StoreUnavailable
 from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
 from hj212gw.store.queries import load_query
-from hj212gw.store.rows import ODD_COLUMNS, QUARANTINED, STORED, PacketRow, PacketRows
-from hj212gw.store.upsert import copy_rows, upsert_readings
+from hj212gw.store.rows import ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
+from hj212gw.store.upsert import copy_rows, mark_state, upsert_readings
 from hj212gw.store.writer import touch_dirty
 
 MakeRows = Callable[[list[PacketRow]], Awaitable[list[PacketRows]]]
@@ -48,21 +48,14 @@ async def _store(connection: Connection, packets: list[PacketRows]) -> int:
                 await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
             written, _ = await upsert_readings(connection, packets)
             await touch_dirty(connection, {packet.dirty for packet in packets if packet.dirty})
-            await _mark(connection, packets, STORED)
+            await mark_state(connection, packets, UNREGISTERED, STORED)
             return written
     except REFUSALS as error:
         if not is_refusal(error):
             raise
         if len(packets) == 1:
             telemetry.packets_quarantined(1, "rows_refused")
-            await _mark(connection, packets, QUARANTINED)
+            await mark_state(connection, packets, UNREGISTERED, QUARANTINED)
             return 0
     middle = len(packets) // 2
     return await _store(connection, packets[:middle]) + await _store(connection, packets[middle:])
-
-
-async def _mark(connection: Connection, packets: list[PacketRows], state: str) -> None:
-    keys = [packet.packet for packet in packets]
-    await connection.execute(
-        load_query("mark_released"), [key.qn_at for key in keys], [key.digest for key in keys], state
-    )

@@ -36,6 +36,7 @@ REJECT_COLUMNS = ("received_at", "peer", "reason", "detail", "raw")
 STORED = "stored"
 UNREGISTERED = "unregistered"
 QUARANTINED = "quarantined"
+CONFLICT = "conflict"
 
 
 class ReadingHead(NamedTuple):
@@ -91,6 +92,7 @@ class PacketRows(NamedTuple):
         data_time: of the readings that go into `table`; None: they are odd.
         dirty: what the readings touch.
         encoded: the readings of `table` as binary rows of `copyrows.COPY_COLUMNS`.
+        is_rival: another live peer spoke for the MN before; a value that differs from what stands is a conflict.
     """
 
     packet: PacketRow
@@ -102,6 +104,7 @@ class PacketRows(NamedTuple):
     data_time: datetime | None = None
     dirty: DirtyRow | None = None
     encoded: bytes = b""
+    is_rival: bool = False
 
     def reading_rows(self) -> list[tuple[Any, ...]]:
         """Return the readings that go into `table` as rows of READING_COLUMNS."""
@@ -168,3 +171,4 @@ class Outcome(NamedTuple):
     odd: int = 0
     replaced: int = 0
     rejects: int = 0
+    conflicts: int = 0

@@ -11,6 +11,7 @@ import asyncpg
 
 from hj212gw.store.pool import REFUSALS, Connection, is_refusal
 from hj212gw.store.queries import load_query, load_table_query
+from hj212gw.store.rivals import is_in_conflict, mark_conflicts
 from hj212gw.store.rows import (
     ODD_COLUMNS,
     QUARANTINED,
@@ -45,6 +46,7 @@ class Counts(NamedTuple):
     readings: int = 0
     odd: int = 0
     replaced: int = 0
+    conflicts: int = 0
     dirty: frozenset[DirtyRow] = frozenset()
 
     def plus(self, other: "Counts") -> "Counts":
@@ -57,6 +59,7 @@ class Counts(NamedTuple):
             self.readings + other.readings,
             self.odd + other.odd,
             self.replaced + other.replaced,
+            self.conflicts + other.conflicts,
             self.dirty | other.dirty,
         )
 
@@ -88,6 +91,14 @@ async def copy_rows(
     await connection.copy_records_to_table(table, schema_name=schema, records=rows, columns=columns)
 
 
+async def mark_state(connection: Connection, packets: list[PacketRows], before: str, after: str) -> None:
+    """Give packets kept apart another state."""
+    keys = [rows.packet for rows in packets]
+    await connection.execute(
+        load_query("mark_packets"), [key.qn_at for key in keys], [key.digest for key in keys], before, after
+    )
+
+
 async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Counts:
     fresh = await _store_fresh(connection, packets)
     counts = Counts(
@@ -95,13 +106,31 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
         repeated=len(packets) - len(fresh),
         held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
         odd=sum(rows.reading_count for rows in fresh if rows.table is None),
-        dirty=frozenset(rows.dirty for rows in fresh if rows.dirty),
     )
     odd = [row for rows in fresh for row in rows.odd_rows()]
     if odd:
         await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
-    written, replaced = await upsert_readings(connection, fresh)
-    return counts._replace(readings=written, replaced=replaced)
+    written, replaced = await upsert_readings(connection, [rows for rows in fresh if not rows.is_rival])
+    rivals = sorted((rows for rows in fresh if rows.is_rival), key=lambda rows: rows.packet.received_at)
+    conflicts = []
+    for rows in rivals:
+        if await _contradicts(connection, rows):
+            conflicts.append(rows)
+            continue
+        more_written, more_replaced = await upsert_readings(connection, [rows])
+        written, replaced = written + more_written, replaced + more_replaced
+    if conflicts:
+        await mark_conflicts(connection, conflicts)
+    dirty = frozenset(rows.dirty for rows in fresh if rows.dirty and rows not in conflicts)
+    return counts._replace(readings=written, replaced=replaced, conflicts=len(conflicts), dirty=dirty)
+
+
+async def _contradicts(connection: Connection, rows: PacketRows) -> bool:
+    """Tell whether the readings of a rival's packet differ from what another peer sent."""
+    if rows.table is None:
+        return False
+    await _stage(connection, rows.reading_rows())
+    return await is_in_conflict(connection, rows)
 
 
 async def _store_fresh(connection: Connection, packets: list[PacketRows]) -> list[PacketRows]:
@@ -124,9 +153,7 @@ async def upsert_readings(connection: Connection, packets: list[PacketRows]) -> 
             by_table.setdefault(rows.table, []).extend(rows.reading_rows())
     written = replaced = 0
     for table, readings in sorted(by_table.items()):
-        await connection.execute(load_query("stage_readings"))
-        await connection.execute("TRUNCATE staged_readings")
-        await copy_rows(connection, "staged_readings", readings, READING_COLUMNS)
+        await _stage(connection, readings)
         await connection.execute(load_query("rank_staged_readings"))
         known = await connection.fetchval(load_table_query("lock_readings", table))
         status = await connection.execute(load_table_query("keep_history", table), _LIVE[table])
@@ -135,6 +162,12 @@ async def upsert_readings(connection: Connection, packets: list[PacketRows]) -> 
         await connection.execute(load_table_query("upsert_readings", table))
         written += await connection.fetchval(load_query("count_winners")) - known
     return written, replaced
+
+
+async def _stage(connection: Connection, readings: list[tuple[Any, ...]]) -> None:
+    await connection.execute(load_query("stage_readings"))
+    await connection.execute("TRUNCATE staged_readings")
+    await copy_rows(connection, "staged_readings", readings, READING_COLUMNS)
 
 
 async def _quarantine(connection: Connection, rows: PacketRows, error: BaseException) -> Counts:

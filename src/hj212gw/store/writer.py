@@ -195,6 +195,7 @@ class Writer:
             counts.odd,
             counts.replaced,
             len(batch.rejects),
+            counts.conflicts,
         )
 
     async def _move(self, connection: Connection, batch: Batch) -> None:

@@ -1,5 +1,6 @@
 -- Purpose: keep every value that does not stand any more, or came too late to stand.
 -- {table} is one of the four reading tables; $1 how long after DataTime an arrival still counts as live.
+-- Index: reading_history_key.
 WITH winners AS (SELECT * FROM staged_readings WHERE is_winner),
 met AS (
     SELECT r.*, s.received_at AS new_at, coalesce(r.updated_at, r.received_at) AS stands_since
@@ -29,3 +30,8 @@ gone AS (
 INSERT INTO hj212.reading_history (logger_id, nth, data_time, received_at, replaced_at, qn, st, cn, factor,
     rtd, min, avg, max, cou, zs_rtd, zs_min, zs_avg, zs_max, data_flag, extra, origin)
 SELECT gone.*, CASE WHEN received_at - data_time <= $1 THEN 'live' ELSE 'resent' END FROM gone
+-- A replay meets again what was replaced long ago.
+WHERE NOT EXISTS (SELECT FROM hj212.reading_history h
+    WHERE (h.logger_id, h.cn, h.data_time, h.factor, h.st, h.nth, h.received_at)
+        = (gone.logger_id, gone.cn, gone.data_time, gone.factor, gone.st, gone.nth, gone.received_at)
+      AND h.qn IS NOT DISTINCT FROM gone.qn)

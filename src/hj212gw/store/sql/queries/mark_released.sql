@@ -1,5 +1,0 @@
--- Purpose: held packets become stored ones; arrival and frame stay.
--- Parameters: arrays $1 qn_at, $2 digest; $3 the new state. Index: primary key of packets.
-UPDATE hj212.packets p SET state = $3
-FROM unnest($1::timestamptz[], $2::bytea[]) AS t (qn_at, digest)
-WHERE p.qn_at = t.qn_at AND p.digest = t.digest AND p.state = 'unregistered'
