@@ -34,6 +34,7 @@ _INTERACTION_ST = "91"
 _DATA_ANSWER = "9014"
 _NOTICES_OF_HOST = ("2012", "2022")
 _DIGEST_BYTES = 16
+_HEAD_BYTES, _TAIL_BYTES = 6, 6  # of a frame: ## and length, CRC and CR LF
 _HEADER_QN = re.compile(rb"(?:\A|;)QN=([^;]*)")
 
 
@@ -68,7 +69,7 @@ class Written(NamedTuple):
         frame: to be sent.
         qn: as its header has it, "" where there is none, as in 2005.
         data_time_text: its DataTime, before any fault.
-        digest: BLAKE2b of the data segment, as it is before encryption, 16 bytes, hexadecimal.
+        digest: BLAKE2b of the data segment as sent, 16 bytes, hexadecimal.
         draft: how it is sent.
     """
 
@@ -105,9 +106,12 @@ class UploadWriter:
         if profile.fault is not None:
             draft = profile.fault.apply(draft.segment, f"{self._seed}/{profile.mn}/{upload.qn_ms}")
             qn = _qn_as_sent(draft.segment)
-        digest = blake2b(draft.segment, digest_size=_DIGEST_BYTES).hexdigest()
-        key = profile.key
-        frame = draft.encode() if key is None else encode_frame_as(draft.segment, Dialect(keys=(key,)))
+        if profile.key is None:
+            frame, sent = draft.encode(), draft.segment
+        else:
+            frame = encode_frame_as(draft.segment, Dialect(keys=(profile.key,)))
+            sent = frame[_HEAD_BYTES:-_TAIL_BYTES]
+        digest = blake2b(sent, digest_size=_DIGEST_BYTES).hexdigest()
         return Written(frame, qn, data_time_text, digest, draft)
 
     def make_buffer(self) -> FrameBuffer:
