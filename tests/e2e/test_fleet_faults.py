@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import asyncpg
 import pytest
 from tests.support import assert_conserved, run_cli, secs, wait_until
 
@@ -145,6 +144,8 @@ async def test_each_fault_is_called_by_its_name(trial):
         assert line["word"] in words | {""}, line
     metrics = await asyncio.to_thread(trial.gateway.metrics)
     assert metrics["hj212gw_noise_discarded_bytes_total"] > 0
+    if await trial.connection.fetchval("SELECT to_regclass('hj212.v_proposals')"):
+        await assert_proposals_name_the_settings(trial)
     await assert_dialects_accepted(trial)
 
 
@@ -192,19 +193,15 @@ async def fetch_rejects(trial):
     return found
 
 
-async def test_proposals_name_the_settings(trial):
+async def assert_proposals_name_the_settings(trial):
     """Nine of ten faults are named by a proposal; whoever behaves well gets none but for what 2005 cannot send."""
-    if not await trial.connection.fetchval("SELECT to_regclass('hj212.v_proposals')"):
-        pytest.skip("no proposals in this version")
-    everybody = [*trial.well.values(), *trial.faulty.values()]
-    await trial.run("proposals", everybody, SIM_SECS)
-    await assert_conserved(trial.gateway, timeout=60)
     found = defaultdict(set)
     for row in await trial.connection.fetch("SELECT mn, what, value FROM hj212.v_proposals WHERE state = 'open'"):
         found[row["mn"]].add((row["what"], row["value"]))
     wanted = [line for line in trial.truth.values() if line["what"]]
     missing = [(line["fault"], line["value"], found[line["mn"]]) for line in wanted if not is_named(line, found)]
-    assert len(missing) <= (1 - NAMED) * len(wanted), missing
+    print(f"{len(wanted) - len(missing)} of {len(wanted)} faults named; not named: {missing}")
+    assert len(missing) <= (1 - NAMED) * len(wanted)
     for mn, profile in trial.well.items():
         if profile.edition is not Edition.V2005:
             assert not {kind for kind in found[mn] if kind[0] in ("dialect", "repair", "key", "register", "unit")}
