@@ -78,6 +78,7 @@ _PACKETS_QUARANTINED = _counters(
 )
 _PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
 _PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
+_PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
 _REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
 _REJECTS_DROPPED = _counters(
     "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
@@ -272,6 +273,11 @@ def reject_dropped(reason: str, byte_count: int) -> None:
     _REJECTS_DROPPED.get(reason, _REJECTS_DROPPED["other"]).inc()
     _REJECTS_DROPPED_BYTES.inc(byte_count)
     _tell("reject.dropped", reason, reason=reason, bytes=byte_count)
+
+
+def proposals_dropped(count: int) -> None:
+    """Proposals for data loggers that were not counted: too many between two batches."""
+    _PROPOSALS_DROPPED.inc(count)
 
 
 def readings_stored(count: int) -> None:

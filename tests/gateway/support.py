@@ -14,6 +14,7 @@ from hj212gw.gateway.drain import DrainLimits
 from hj212gw.gateway.server import Gateway, GatewayLimits
 from hj212gw.journal import ACCEPTED, REJECT, JournalSettings
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
+from hj212gw.protocol.dialects import make_dialect
 from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
 from hj212gw.telemetry import REGISTRY
@@ -179,6 +180,10 @@ class Line:
         self.reader, self.writer = reader, writer
         self._buffer = FrameBuffer()
         self._answers = []
+
+    def take_any_crc(self):
+        """Take answers with a Modbus CRC too."""
+        self._buffer = FrameBuffer(lambda _mn: make_dialect(["crc_modbus"]))
 
     @property
     def port(self):

@@ -15,7 +15,7 @@ from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.protocol import encode_frame
 from hj212gw.store.loggers import read_known_loggers
 from hj212gw.store.migrate import migrate
-from hj212gw.store.replays import Range, finish_replay, open_replay, read_packets, store_replayed
+from hj212gw.store.replays import Range, Remade, finish_replay, open_replay, read_packets, store_replayed
 from hj212gw.store.writer import Writer
 from hj212sim.presets import make_yuxi
 from hj212sim.schedule import Schedule
@@ -196,7 +196,7 @@ async def test_two_processes_do_not_replay_the_same_range(archive):
         await finish_replay(connection, run, WHOLE_DAY.to_at)
     maker = await archive.maker()
     (packets,) = [batch async for batch in read_packets(connection, WHOLE_DAY, run, 100)]
-    rows = await maker.remake(archive.admin, packets)
+    rows = [Remade("stored", made) for made in await maker.remake(archive.admin, packets)]
     with pytest.raises(PositionMoved):
         await store_replayed(connection, run, rows)
     assert await archive.admin.fetchval("SELECT count(*) FROM replays") == 1

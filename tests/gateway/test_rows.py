@@ -8,9 +8,14 @@ from tests.gateway.support import CP, MN, frame
 from tests.strategies import data_areas, readable_areas
 
 from hj212gw.errors import PacketError
-from hj212gw.gateway.rows import NEWEST_DATA, OLDEST_DATA, make_rows, read_arrival
-from hj212gw.protocol import encode_frame, parse_readings
+from hj212gw.gateway.inforows import make_infos
+from hj212gw.gateway.moments import NEWEST_DATA, OLDEST_DATA, is_plausible
+from hj212gw.gateway.notes import Note
+from hj212gw.gateway.rows import make_rows, read_arrival
+from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet, parse_readings
 from hj212gw.protocol.dataarea import parse_data_area
+from hj212gw.protocol.dialects import SLUGS, Key, make_dialect
+from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.readings import read_rows
 from hj212gw.store.copyrows import encode_copy_rows
 
@@ -41,10 +46,53 @@ def test_digest_is_of_the_segment_alone():
     assert rows_of(frame(8)).packet.digest != digest
 
 
-def test_key_id_is_kept():
-    """It tells with which key an encrypted data area can be read later."""
-    rows = make_rows(read_arrival(frame(), AT, "p", "key-3"), logger_id=1)
-    assert rows.packet.key_id == "key-3"
+KEY = Key("key-3", b"0123456789abcdef")
+SEALED_AREA = "DataTime=20260301080000;w01018-Rtd=35.5,w01018-Flag=N"
+PLAIN_SEGMENT = f"QN=20260301080000007;ST=32;CN=2011;PW=123456;MN={MN};Flag=9;CP=&&{SEALED_AREA}&&".encode()
+
+
+def key_of(mn, key_id, _at):
+    """The one key there is."""
+    return KEY if (mn, key_id) == (MN, "key-3") else None
+
+
+@pytest.mark.parametrize("is_printed", [False, True])
+def test_encrypted_packet_is_read_with_the_key_that_is_noted(is_printed):
+    """Frame and digest are those of the cipher text, readings those of the plain text, and the key's id is kept."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect((), [KEY]), is_printed=is_printed)
+    rows = make_rows(read_arrival(raw, AT, "p", Note("key-3"), key_of), logger_id=1)
+    assert (rows.packet.key_id, rows.packet.raw, rows.packet.state) == ("key-3", raw, "stored")
+    assert rows.packet.digest != rows_of(encode_frame(PLAIN_SEGMENT)).packet.digest
+    [row] = rows.reading_rows()
+    assert 35.5 in row
+    sealed = make_rows(read_arrival(raw, AT, "p", Note("key-4"), key_of), logger_id=1)
+    assert sealed.packet.digest == rows.packet.digest
+
+
+def test_encrypted_packet_whose_key_is_gone_stays_sealed():
+    """It is stored with its header, apart, without readings, until the key is there again."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect((), [KEY]))
+    rows = make_rows(read_arrival(raw, AT, "p", Note("key-4"), key_of), logger_id=1)
+    packet = rows.packet
+    assert (packet.state, packet.warnings, packet.key_id, packet.qn) == (
+        "quarantined",
+        ["key_missing"],
+        "key-4",
+        "20260301080000007",
+    )
+    assert rows.table is None
+    assert not rows.reading_count
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_packet_in_a_dialect_is_read_by_its_marks(slug):
+    """Its readings are those of the standard's frame, and the dialect stands among its warnings."""
+    raw = encode_frame_as(PLAIN_SEGMENT, make_dialect([slug]))
+    (event,) = FrameBuffer(lambda _mn: make_dialect([slug])).feed(raw)
+    marks = tuple(warning for warning in event.warnings if warning in SLUGS)
+    rows = make_rows(read_arrival(raw, AT, "p", Note(marks=marks)), logger_id=7)
+    assert tuple(rows.packet.warnings or ()) == marks
+    assert rows.encoded == rows_of(encode_frame(PLAIN_SEGMENT)).encoded
 
 
 @pytest.mark.parametrize(
@@ -148,3 +196,57 @@ def test_frame_that_cannot_be_read_again_is_an_error():
     """It was kept by a version that accepted what this one does not."""
     with pytest.raises(PacketError):
         read_arrival(encode_frame(b"ST=32;CP=&&&&"), AT, "p")
+
+
+def test_infos_and_readings_never_meet_in_a_packet():
+    """A packet brings the rows of its CN: readings with their day, or infos with theirs where they count."""
+    readings = rows_of(frame())
+    assert (readings.info_table, readings.infos, readings.part) == ("", (), None)
+    states = rows_of(frame(cn="2021", cp="DataTime=20260301080000;SB1-RS=1"))
+    assert (states.table, states.info_table, len(states.infos), states.data_time) == (None, "states", 1, None)
+    assert states.dirty == (7, "2021", date(2026, 3, 1))
+    serial = rows_of(frame(cn="3019", cp="PolId=w01018;w01018-SN=A"))
+    assert (serial.info_table, serial.infos[0].data_time, serial.infos[0].value) == ("infos", AT, "A")
+    assert serial.dirty is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("1.5", 1.5), ("-.5", -0.5), ("", None), ("1e5", None), ("9" * 400, None), ("St", None), ("１", None)],
+)
+def test_number_of_an_info_is_a_plain_decimal(value, number):
+    """Anything else stays text alone."""
+    (row,) = rows_of(frame(cn="2021", cp=f"SB1-RS={value}")).infos
+    assert (row.value, row.number) == (value, number)
+
+
+def test_held_packet_has_no_infos_and_no_part():
+    """They come when it is released."""
+    rows = rows_of(frame(cn="2021", cp="SB1-RS=1"), logger_id=None)
+    assert (rows.infos, rows.dirty, rows.part) == ((), None, None)
+
+
+def test_part_stands_under_its_data_time_or_the_hour_of_its_arrival():
+    """Whichever a later part of the same upload will say as well."""
+    segment = "QN=20260301080000001;ST=32;CN=2061;PW=123456;MN={};Flag=7;PNUM=2;PNO=1;CP=&&{}w01018-Avg=1&&"
+    for text, moment in (
+        ("DataTime=20260301080000;", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("DataTime=20400301080000;", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("DataTime=x;", AT.replace(minute=0, second=0, microsecond=0)),
+        ("", AT.replace(minute=0, second=0, microsecond=0)),
+    ):
+        raw = encode_frame(segment.format(MN, text).encode())
+        part = rows_of(raw).part
+        assert (part.mn, part.pnum, part.pno, part.data_time, part.received_at) == (MN, 2, 1, moment, AT)
+        assert f"DataTime={part.data_time_text};" == text or not text
+        assert rows_of(raw, logger_id=None).part is None
+
+
+@given(data_areas)
+def test_rows_of_infos_are_made_of_anything(cp):
+    """Whatever stands in the data area of such a packet, its rows have moments near its arrival."""
+    packet = parse_packet(b"ST=32;CN=3020;PW=123456;MN=X;CP=&&%b&&" % cp)
+    fields, _ = make_infos(packet, AT, 7)
+    for row in fields.get("infos", ()):
+        assert is_plausible(row.data_time, AT)
+        assert row.received_at == AT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hj212gw.cli import options
+from hj212gw.cli import options, proposals
 from hj212gw.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ Files = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    proposals.register(_registry)
     app.add_typer(_registry, name="registry")
 
 

@@ -128,7 +128,7 @@ class Admission:
 
     def load_snapshot(self) -> int:
         """Read the snapshot file; return how many data loggers it held, 0 where there is none."""
-        known = self._snapshot and read_snapshot(self._snapshot)
+        known = read_snapshot(self._snapshot) if self._snapshot is not None else None
         if known is None:
             return 0  # a first start, or a file cut short: the database will tell
         self._kept = {logger.mn: logger for logger in known}

@@ -8,11 +8,12 @@ from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
 from hj212gw.gateway.notes import Note, read_note
-from hj212gw.gateway.rows import Arrival, Came, make_rows, read_arrival
+from hj212gw.gateway.proposals import ProposalBook
+from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.store.loggers import add_found_loggers, add_loggers
 from hj212gw.store.pool import Connection
-from hj212gw.store.rows import Activity, Batch, PacketRow, PacketRows
+from hj212gw.store.rows import QUARANTINED, Activity, Batch, PacketRow, PacketRows
 
 _PLAIN = Note()
 _SLICE = 64  # records between two turns of the event loop, about a millisecond
@@ -23,16 +24,21 @@ class BatchMaker:
 
     Args:
         admission: who is registered.
+
+    Attributes:
+        book: of what is odd.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, Activity] = {}
+        self.book = ProposalBook()
 
     def forget_numbers(self) -> None:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
+        self.book.forget()
 
     async def make(self, connection: Connection, groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
@@ -53,13 +59,26 @@ class BatchMaker:
                 self._read(record, arrivals, rejects)
             await asyncio.sleep(0)
         packets = await self._make_packets(connection, arrivals)
+        self.book.note_packets(arrivals, packets)
         through = from_us(records[-1].received_at_us) if records else from_us(0)
-        return Batch(packets, rejects, [], after, groups[-1].seq, through)
+        return Batch(packets, rejects, [], after, groups[-1].seq, through, self.book.take())
 
-    async def remake(self, connection: Connection, held: list[PacketRow]) -> list[PacketRows]:
-        """Make the rows of packets that were held back, now that their data loggers are registered."""
-        arrivals = [read_arrival(row.raw, _came(row), self._admission.key_of) for row in held]
-        return await self._make_packets(connection, arrivals)
+    async def remake(self, connection: Connection, stored: list[PacketRow]) -> list[PacketRows]:
+        """Make the rows of stored packets again, by the registry as it is now.
+
+        Returns:
+            As many, in order. One that cannot be read, or whose key is missing, is quarantined and has no readings.
+        """
+        arrivals: list[Arrival] = []
+        unreadable: dict[int, PacketRows] = {}
+        for index, row in enumerate(stored):
+            note = Note(row.key_id or "", tuple(row.warnings or ()))  # a dialect's slugs stand among the warnings
+            try:
+                arrivals.append(read_arrival(row.raw, row.received_at, row.peer, note, self._admission.key_of))
+            except ProtocolError:
+                unreadable[index] = PacketRows(row._replace(state=QUARANTINED), has_qn=True)
+        made = iter(await self._make_packets(connection, arrivals))
+        return [unreadable.get(index) or next(made) for index in range(len(stored))]
 
     def take_activity(self) -> list[Activity]:
         """Return who was heard since the last call."""
@@ -76,12 +95,13 @@ class BatchMaker:
         reason, _, detail = record.note.partition("\t")
         if record.kind == ACCEPTED:
             try:
-                came = Came(received_at, record.peer, read_note(record.note) if record.note else _PLAIN)
-                arrivals.append(read_arrival(record.body, came, self._admission.key_of))
+                note = read_note(record.note) if record.note else _PLAIN
+                arrivals.append(read_arrival(record.body, received_at, record.peer, note, self._admission.key_of))
                 return
             except ProtocolError as error:
                 reason, detail = error.reason, str(error)
         rejects.append((received_at, record.peer, reason, detail, record.body))
+        self.book.note_reject(received_at, record.peer, reason, record.body)
 
     async def _make_packets(self, connection: Connection, arrivals: list[Arrival]) -> list[PacketRows]:
         verdicts = [self._admission.judge(arrival.packet.mn, arrival.packet.pw) for arrival in arrivals]
@@ -137,8 +157,3 @@ class BatchMaker:
             telemetry.loggers_found(len(found), next(iter(found)))
         if new:
             self._numbers |= await add_loggers(connection, new)
-
-
-def _came(row: PacketRow) -> Came:
-    """Tell how a stored packet came; the slugs of its dialect stand among its warnings."""
-    return Came(row.received_at, row.peer, Note(row.key_id or "", tuple(row.warnings or ())))

@@ -11,8 +11,16 @@ from typing import NamedTuple
 from hj212gw.errors import StoreUnavailable
 from hj212gw.gateway.batches import BatchMaker
 from hj212gw.store.pool import Connection
-from hj212gw.store.replays import Done, Range, Replay, finish_replay, open_replay, read_packets, store_replayed
-from hj212gw.store.rows import UNREGISTERED, PacketRow, PacketRows
+from hj212gw.store.replays import (
+    Done,
+    Range,
+    Remade,
+    Replay,
+    finish_replay,
+    open_replay,
+    read_packets,
+    store_replayed,
+)
 
 _TRIES = 5
 _WAIT_SECS = 0.2  # after a deadlock with the drain, doubled each time
@@ -52,21 +60,15 @@ async def replay(
     run = await open_replay(lines.writing, wanted)
     async for packets in read_packets(lines.reading, wanted, run, batch_packets):
         made = await maker.remake(lines.writing, packets)
-        run = await _store(lines.writing, run, [*map(_keep_state, packets, made)])
+        remade = [Remade(packet.state, rows) for packet, rows in zip(packets, made, strict=True)]
+        run = await _store(lines.writing, run, remade)
         if on_progress is not None:
             on_progress(run)
     run = await finish_replay(lines.writing, run, wanted.to_at)
     return run.done
 
 
-def _keep_state(stored: PacketRow, made: PacketRows) -> PacketRows:
-    """Let a packet be what the archive says it is, or unregistered where its MN is no more known."""
-    if made.packet.state == UNREGISTERED:
-        return made
-    return made._replace(packet=made.packet._replace(state=stored.state))
-
-
-async def _store(connection: Connection, run: Replay, packets: list[PacketRows]) -> Replay:
+async def _store(connection: Connection, run: Replay, packets: list[Remade]) -> Replay:
     for attempt in range(_TRIES - 1):
         try:
             return await store_replayed(connection, run, packets)

@@ -1,11 +1,12 @@
 """Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
+from hj212gw.gateway.moments import is_plausible, local_day, qn_number
 from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
@@ -25,15 +26,13 @@ from hj212gw.store.rows import (
 )
 
 DIGEST_BYTES = 16
-OLDEST_DATA = timedelta(days=400)
-NEWEST_DATA = timedelta(days=1)
 KEY_MISSING = "key_missing"
 
+_PLAIN = Note()
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
-_MAX_QN_DIGITS = 18  # fits a bigint
-_OPENING, _EMPTY_AREA = b"CP=&&", b"CP=&&&&"
+_CP, _EMPTY_CP = b"CP=", b"CP=&&&&"
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
 
@@ -46,7 +45,8 @@ class Arrival(NamedTuple):
         peer: host:port.
         key_id: of the key its data area is encrypted with, "" for plain.
         packet: parsed from the frame; its data area is empty while `is_sealed`.
-        sent: the frame's data segment as it came, cipher text included.
+        segment: the frame's data segment, plain and in the standard's shape.
+        sent: the same as it came, cipher text included.
         warnings: of the frame.
         is_rival: another live connection spoke for the MN before.
         is_sealed: the key it is encrypted with is not known any more.
@@ -57,49 +57,48 @@ class Arrival(NamedTuple):
     peer: str
     key_id: str
     packet: Packet
+    segment: bytes
     sent: bytes
     warnings: tuple[str, ...]
     is_rival: bool = False
     is_sealed: bool = False
 
 
-class Came(NamedTuple):
-    """What is kept of a frame beside its bytes: when, from whom, and the journal's note."""
-
-    received_at: datetime
-    peer: str
-    note: Note = Note()
+KeyOf = Callable[[str, str, datetime], Key | None]  # by MN, key id and arrival
 
 
-KeyOf = Callable[[str, str], Key | None]  # by MN and key id
-
-
-def read_arrival(frame: bytes, came: Came, key_of: KeyOf | None = None) -> Arrival:
+def read_arrival(
+    frame: bytes, received_at: datetime, peer: str, note: Note = _PLAIN, key_of: KeyOf | None = None
+) -> Arrival:
     """Read a kept frame again.
 
     Args:
         frame: as it came.
-        came: how.
+        received_at: when.
+        peer: from whom.
+        note: what the journal notes of it.
         key_of: finds the key that an encrypted frame names; one that is not found leaves it sealed.
 
     Raises:
         ProtocolError: the frame was kept by a version that accepted what this one does not.
     """
-    received_at, peer, (key_id, marks) = came
+    key_id, marks = note
     if not key_id and not marks:
         opened = open_frame(frame)
         packet = parse_packet(opened.segment)
-        return Arrival(frame, received_at, peer, "", packet, opened.sent or opened.segment, opened.warnings)
-    key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id) if key_id and key_of else None
+        return Arrival(frame, received_at, peer, "", packet, opened.segment, opened.segment, opened.warnings)
+    key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
     is_rival = RIVAL in marks
     if key_id and key is None:
-        segment = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
-        packet = parse_packet(segment[: segment.index(_OPENING)] + _EMPTY_AREA)
-        return Arrival(frame, received_at, peer, key_id, packet, segment, (KEY_MISSING,), is_rival, is_sealed=True)
+        sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
+        segment = sent.partition(_CP)[0] + _EMPTY_CP
+        warnings = (KEY_MISSING,)
+        packet = parse_packet(segment)
+        return Arrival(frame, received_at, peer, key_id, packet, segment, sent, warnings, is_rival, is_sealed=True)
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    return Arrival(frame, received_at, peer, key_id, packet, sent, opened.warnings, is_rival)
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, opened.warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
@@ -118,6 +117,11 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
     if table is not None and logger_id is not None:
         fields, found = _make_readings(arrival, table, logger_id)
         warnings += found
+    elif packet.cn in CNS_WITH_INFOS and logger_id is not None:
+        fields, found = make_infos(packet, arrival.received_at, logger_id)
+        warnings += found
+    if packet.pnum is not None and logger_id is not None:
+        fields["part"] = make_part(packet, arrival.received_at)
     digest = blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest()
     row = PacketRow(
         qn_at,
@@ -149,7 +153,7 @@ def _state(arrival: Arrival, logger_id: int | None) -> str:
 def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Make the fields of PacketRows that hold readings, and the warnings they give."""
     packet = arrival.packet
-    head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, _qn_number(packet.qn))
+    head = ReadingHead(logger_id, packet.st, packet.cn, arrival.received_at, qn_number(packet.qn))
     values = pick_values(packet.cp)
     moment: datetime | None
     if values is not None:
@@ -162,11 +166,11 @@ def _make_readings(arrival: Arrival, table: str, logger_id: int) -> tuple[dict[s
     if not count:
         return {}, ()
     fields = {"head": head, "cp": packet.cp, "reading_count": count}
-    if moment is None or not -OLDEST_DATA <= moment - arrival.received_at <= NEWEST_DATA:
+    if moment is None or not is_plausible(moment, arrival.received_at):
         return fields, (*warnings, "data_time_odd") if moment else warnings
     fields["table"] = table
     fields["data_time"] = moment
-    fields["dirty"] = DirtyRow(logger_id, packet.cn, _local_day(moment))
+    fields["dirty"] = DirtyRow(logger_id, packet.cn, local_day(moment))
     fields["encoded"] = encode_copy_values(head, values) if values else encode_copy_rows(head, readings.rows)
     return fields, warnings
 
@@ -178,12 +182,3 @@ def _place(qn: str, received_at: datetime) -> tuple[datetime, bool]:
         return moment, True
     slot = int(received_at.timestamp()) // _SLOT_SECS * _SLOT_SECS
     return datetime.fromtimestamp(slot, UTC), False
-
-
-def _qn_number(qn: str) -> int | None:
-    return int(qn) if 0 < len(qn) <= _MAX_QN_DIGITS else None
-
-
-@lru_cache(maxsize=4096)
-def _local_day(moment: datetime) -> date:
-    return moment.astimezone(WIRE_ZONE).date()

@@ -185,6 +185,7 @@ _DATA_FLAGS = frozenset(map(str, DataFlag))
 _ASKED_ONLY = frozenset({"9015", "9021"})
 _REUSED = frozenset({"1001"})  # 2005: set the alarm time; 2017: reserved; 2025: hardware serials
 _EXCHANGED = frozenset({CommandKind.REQUEST, CommandKind.UPLOAD, CommandKind.NOTICE, CommandKind.ANSWER})
+_CONDITION_CODES = "p99"
 _INTERACTION = "9"  # 9000-9999 (HJ 212-2017, table 9)
 
 
@@ -328,6 +329,16 @@ def data_flags(edition: str) -> tuple[CodeMeaning, ...]:
 def is_known_data_flag(letter: str) -> bool:
     """Tell whether an edition lists a data flag; lower case, as some air stations send it, is not listed."""
     return letter in _DATA_FLAGS
+
+
+def is_condition_mark(factor: str, value: str) -> bool:
+    """Tell whether a value is the mark of a production condition, such as St of p99101 (2025, secondary)."""
+    return factor.startswith(_CONDITION_CODES) and value in _condition_marks()
+
+
+@cache
+def _condition_marks() -> frozenset[str]:
+    return frozenset(row.code for row in find_meanings("condition-mark", "2025"))
 
 
 def _split(editions: str) -> tuple[str, ...]:

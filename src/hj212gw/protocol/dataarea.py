@@ -13,8 +13,8 @@ from hj212gw.errors import DataAreaError
 Field = tuple[str, str]
 Group = tuple[Field, ...]
 
-_FENCE = "//"
-_LOG_START = "=" + _FENCE
+FENCE = "//"
+_LOG_START = "=" + FENCE
 _LOG_END = re.compile(r"//(?=[;,]|\Z)")
 _BREAKERS = re.compile(r"[;,]|&&")
 
@@ -124,9 +124,9 @@ def _read_group(items: list[str], warnings: list[str]) -> Group:
 
 
 def _write_field(name: str, value: str) -> str:
-    if value.startswith(_FENCE):
+    if value.startswith(FENCE):
         # The first // before a separator or the end closes a log, so it must be the last one.
-        end = _LOG_END.search(value, len(_FENCE))
+        end = _LOG_END.search(value, len(FENCE))
         is_writable = end is not None and end.end() == len(value)
     else:
         is_writable = not _BREAKERS.search(value) and _LOG_START not in value

@@ -26,6 +26,10 @@ MAX_EVIDENCE = 200
 _HEADER_ORDER = (b"QN=", b"ST=", b"CN=", b"PW=", b"MN=", b"Flag=", b"PNUM=", b"PNO=", b"RF=")
 _WITHOUT_MN = frozenset(("1001", "9011", "9012", "9013", "9014"))  # 2025's first packet; answers of 2005
 _OF_ALL_CNS = frozenset(("clock", "register", "rename", "unit"))
+_NOT_IN_SEGMENT = frozenset(
+    ("too_long", "crc_lower_case", "lf_only", "no_crlf", "cipher_printed", "mn_conflict", "wrong_password")
+)
+_EXCERPT = 150  # characters of a segment as evidence
 _UNALIGNED = "data_time_unaligned"
 _UNKNOWN_FACTOR = "factor_unknown"
 
@@ -117,8 +121,8 @@ def diagnose_packet(
     readings = read_rows(area) if packet.cn in GRAIN_BY_CN else None
     hints = [
         *_find_header_hints(packet, segment),
-        *_find_marked(warnings),
-        *_find_marked(readings.warnings if readings else area.warnings),
+        *_find_marked(warnings, segment),
+        *_find_marked(readings.warnings if readings else area.warnings, segment),
     ]
     marks = find_full_width(packet.cp)
     if marks:
@@ -133,14 +137,22 @@ def diagnose_packet(
     return _propose_all(hints, packet)
 
 
-def _find_marked(warnings: Iterable[str]) -> Iterator[Hint]:
+def mark_reused(packet: Packet) -> Proposal:
+    """Name a packet whose QN a packet with other data had just before."""
+    return _propose(repair("qn_reused", f"QN {show(packet.qn.encode())} came twice"), packet.mn, packet.st, packet.cn)
+
+
+def _find_marked(warnings: Iterable[str], segment: bytes) -> Iterator[Hint]:
     """Name what warnings say; those of a setting in use say nothing, and some need a closer look."""
+    header, _, area = segment.partition(b"CP=&&")
     for warning in warnings:
         if warning == "unknown_mn":
-            yield Hint("register", "", "its MN is not in the registry")
+            yield Hint("register", "", f"its MN is not in the registry: {show(header, _EXCERPT)}")
         slug = REPAIR_BY_WARNING.get(warning)
-        if slug is not None:
+        if slug in _NOT_IN_SEGMENT:
             yield repair(slug, REPAIRS[slug].meaning)
+        elif slug is not None:
+            yield repair(slug, show(header if REPAIRS[slug].is_of_header else area, _EXCERPT))
 
 
 def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
@@ -181,16 +193,14 @@ def _find_units(rows: Iterable[Reading], st: str, known: frozenset[str]) -> Iter
 
 def _find_odd(packet: Packet, readings: Readings | None, hints: list[Hint]) -> Iterator[Hint]:
     """Name what only the code tables tell, where nothing better explains it."""
-    explained = {hint.what for hint in hints}
+    is_labelled = any(hint.what == "time_label" for hint in hints)
+    rows = readings.rows if readings else []
     for oddity in find_oddities(packet, readings):
-        if oddity == _UNKNOWN_FACTOR and readings:
-            codes = dict.fromkeys(row.factor for row in readings.rows if not match_factor(row.factor, st=packet.st))
+        if oddity == _UNKNOWN_FACTOR:
+            codes = dict.fromkeys(row.factor for row in rows if not match_factor(row.factor, st=packet.st))
             yield repair("factor_unknown", f"ST={show(packet.st.encode())}: {show(' '.join(codes).encode(), 120)}")
-        elif oddity == _UNALIGNED and "time_label" in explained:
-            continue
-        elif oddity in REPAIR_BY_WARNING:
-            slug = REPAIR_BY_WARNING[oddity]
-            yield repair(slug, f"{oddity}: ST={show(packet.st.encode())};CN={packet.cn}")
+        elif oddity != _UNALIGNED or not is_labelled:
+            yield repair(REPAIR_BY_WARNING[oddity], f"{oddity}: ST={show(packet.st.encode())};CN={packet.cn}")
 
 
 def _propose_all(hints: Iterable[Hint], packet: Packet) -> list[Proposal]:
@@ -210,6 +220,4 @@ def _propose(hint: Hint, mn: str, st: str, cn: str) -> Proposal:
 
 def _clean(text: str) -> str:
     """Return text fit for a table and a terminal."""
-    if not text.isprintable():
-        text = text.encode("ascii", "backslashreplace").decode() if text.isascii() else ascii(text)[1:-1]
-    return text[:MAX_EVIDENCE]
+    return (text if text.isprintable() else ascii(text)[1:-1])[:MAX_EVIDENCE]

@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from hj212gw.protocol.codes import DataFlag, is_known_data_flag
+from hj212gw.protocol.codes import DataFlag, is_condition_mark, is_known_data_flag
 from hj212gw.protocol.dataarea import DataArea, parse_data_area
 from hj212gw.protocol.times import DATA_TIME_DIGITS, parse_data_time
 
@@ -164,7 +164,8 @@ def parse_readings(cp: bytes) -> Readings:
 
     Returns:
         A row per factor and repetition; a value that is not a plain decimal number is None with the
-        warning `value_unreadable`, its text stands in `extra`. Never fails.
+        warning `value_unreadable`, its text stands in `extra`. So does a production condition's mark (p99101-Rtd=St,
+        2025), without a warning. Never fails.
     """
     values = pick_values(cp)
     if values is None:
@@ -223,7 +224,7 @@ def read_rows(area: DataArea) -> Readings:
         warnings.append("data_time_unusual")
     for group in area.groups:
         for name, value in group:
-            factor, suffix = _split_name(name, warnings)
+            factor, suffix = split_name(name, warnings)
             if suffix:
                 _place(rows, latest, (factor, suffix, value), warnings)
     if rows and not data_time_text:
@@ -234,8 +235,8 @@ def read_rows(area: DataArea) -> Readings:
     return Readings(readings, data_time_text, tuple(dict.fromkeys(warnings)))
 
 
-def _split_name(name: str, warnings: list[str]) -> tuple[str, str]:
-    """Split ``code-Suffix``; the suffix is "" for plain fields."""
+def split_name(name: str, warnings: list[str]) -> tuple[str, str]:
+    """Split ``code-Suffix`` and note what is odd about it; both are "" for plain fields."""
     factor, separator, suffix = name.partition("-")
     if not separator or not factor:
         if name in _SLOTS or name == "Flag" or separator:
@@ -274,7 +275,8 @@ def _place(
     elif PLAIN_DECIMAL.fullmatch(value) and len(value) <= MAX_NUMBER:
         cells[slot] = float(value)
     else:
-        warnings.append("value_unreadable")
+        if not is_condition_mark(factor, value):
+            warnings.append("value_unreadable")
         extra[suffix] = value
 
 
@@ -307,7 +309,7 @@ def _make_plan(names: list[str]) -> Layout | None:
     number_tokens: list[int] = []
     flag_tokens: list[int] = []
     for index, name in enumerate(names):
-        factor, suffix = _split_name(name, warnings)
+        factor, suffix = split_name(name, warnings)
         if name == "DataTime":
             continue
         if suffix not in _SLOTS and suffix != "Flag":

@@ -79,11 +79,13 @@ def diagnose_span(raw: bytes, reason: str) -> Hint | None:
         return Hint("key", "sm4", f"the data area looks encrypted and no key fits: {show(raw.partition(b'CP=&&')[2])}")
     if not _FRAME.match(raw) and _SHORT_LENGTH.match(raw):
         return repair("length_digits", f"the frame begins {show(raw[:12])}")
-    marks = "" if reason == "crc" else find_full_width(raw)
-    if marks:
-        return repair("full_width", f"{marks} in {len(raw)} bytes")
     find = _BY_REASON.get(reason)
-    return find and find(raw)
+    if find is None:
+        return None
+    if not _FRAME.match(raw) and reason != "incomplete":
+        return _diagnose_noise(raw)
+    marks = "" if reason == "crc" else find_full_width(raw)
+    return repair("full_width", f"{marks} in {len(raw)} bytes") if marks else find(raw)
 
 
 def _diagnose_noise(raw: bytes) -> Hint:
@@ -127,9 +129,7 @@ def _diagnose_header(raw: bytes) -> Hint:
         parse_packet(raw[_HEAD : _HEAD + int(raw[2:_HEAD])])
     except PacketError as error:
         return repair("header", show(str(error).encode(), 120))
-    except ValueError:  # no length: a span of another version's
-        return repair("header", "no frame")
-    return repair("header", "refused by another version")
+    return repair("header", "this version reads it")
 
 
 def _diagnose_closing(raw: bytes) -> Hint:

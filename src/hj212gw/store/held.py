@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hj212gw import telemetry
 from hj212gw.errors import StoreUnavailable
+from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
@@ -47,8 +48,11 @@ async def _store(connection: Connection, packets: list[PacketRows]) -> int:
             if odd:
                 await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
             written, _ = await upsert_readings(connection, packets)
+            await store_infos(connection, packets)
             await touch_dirty(connection, {packet.dirty for packet in packets if packet.dirty})
-            await mark_state(connection, packets, UNREGISTERED, STORED)
+            for state in (STORED, QUARANTINED):  # quarantined: it cannot be read any more
+                marked = [packet for packet in packets if packet.packet.state == state]
+                await mark_state(connection, marked, UNREGISTERED, state)
             return written
     except REFUSALS as error:
         if not is_refusal(error):

@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_SECS = 10.0
 GATEWAY_ROLE = "hj212_gateway"
 
 _CHECK_VIOLATION = "23514"  # what a row without a partition gets: a fault of the store, not of the row
-_REFUSING_CLASSES = ("22", "23")
+_REFUSING_CLASSES = ("22", "23", "54")  # 54: a value too long for an index
 _DSN_ERRORS = (asyncpg.ClientConfigurationError, ValueError)
 
 # What a database that is away, or a bad line to it, can raise through asyncpg.
@@ -92,7 +92,7 @@ def sort_error(error: BaseException) -> StoreError:
     """Turn a database error into ours.
 
     Returns:
-        `RowsRefused` for faults of a row (SQLSTATE class 22, and 23 but for check violations), else
+        `RowsRefused` for faults of a row (SQLSTATE class 22, 54, and 23 but for check violations), else
         `StoreUnavailable`: a missing partition, a full disk, a deadlock, a lost connection all pass.
     """
     state = getattr(error, "sqlstate", None) or ""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from hj212gw.errors import PositionMoved
+from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import CONNECTION_ERRORS, REFUSALS, Connection, is_refusal, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import CONFLICT, ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
@@ -43,6 +44,13 @@ class Done(NamedTuple):
     def plus(self, other: "Done") -> "Done":
         """Add two counts."""
         return Done(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class Remade(NamedTuple):
+    """A packet derived again; `state` is the one it is stored in."""
+
+    state: str
+    rows: PacketRows
 
 
 class Replay(NamedTuple):
@@ -97,13 +105,13 @@ async def read_packets(
         raise sort_error(error) from error
 
 
-async def store_replayed(connection: Connection, replay: Replay, packets: list[PacketRows]) -> Replay:
+async def store_replayed(connection: Connection, replay: Replay, packets: list[Remade]) -> Replay:
     """Store what packets give now and move the run on, all or nothing.
 
     Args:
         connection: for writing.
         replay: where the run stands.
-        packets: one or more, in order of arrival, with the state they are stored in.
+        packets: one or more, in order of arrival.
 
     Returns:
         Where the run stands now.
@@ -114,10 +122,11 @@ async def store_replayed(connection: Connection, replay: Replay, packets: list[P
     """
     try:
         async with connection.transaction():
-            done = await _store(connection, [rows for rows in packets if rows.packet.state not in _APART])
-            skipped = len(packets) - done.packets
+            taken = [packet for packet in packets if packet.state not in _APART and packet.rows.packet.state == STORED]
+            done = await _store(connection, taken)
+            skipped = len(packets) - len(taken)
             done = done._replace(packets=len(packets), skipped=done.skipped + skipped)
-            last = packets[-1].packet
+            last = packets[-1].rows.packet
             return await _move(connection, replay, (last.received_at, last.digest), done)
     except CONNECTION_ERRORS as error:
         raise sort_error(error) from error
@@ -136,7 +145,7 @@ async def finish_replay(connection: Connection, replay: Replay, to_at: datetime)
         raise sort_error(error) from error
 
 
-async def _store(connection: Connection, packets: list[PacketRows]) -> Done:
+async def _store(connection: Connection, packets: list[Remade]) -> Done:
     """Store the readings of packets; one the database refuses is found by halves and stays as it is."""
     if not packets:
         return Done()
@@ -153,14 +162,16 @@ async def _store(connection: Connection, packets: list[PacketRows]) -> Done:
     return left.plus(await _store(connection, packets[middle:]))
 
 
-async def _store_all(connection: Connection, packets: list[PacketRows]) -> Done:
-    odd = [row for rows in packets for row in rows.odd_rows()]
+async def _store_all(connection: Connection, packets: list[Remade]) -> Done:
+    every = [packet.rows for packet in packets]
+    odd = [row for rows in every for row in rows.odd_rows()]
     if odd:
         await _add_missing_odd(connection, odd)
-    written, replaced = await upsert_readings(connection, packets)
+    written, replaced = await upsert_readings(connection, every)
+    await store_infos(connection, every)
     if written or replaced:
-        await touch_dirty(connection, {rows.dirty for rows in packets if rows.dirty})
-    restored = [rows for rows in packets if rows.packet.state == QUARANTINED]
+        await touch_dirty(connection, {rows.dirty for rows in every if rows.dirty})
+    restored = [packet.rows for packet in packets if packet.state == QUARANTINED]
     if restored:
         await mark_state(connection, restored, QUARANTINED, STORED)
     return Done(len(packets), written, replaced, len(restored))

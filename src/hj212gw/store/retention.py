@@ -24,6 +24,7 @@ _TABLES = {
     "readings_hour": "hour_days",
     "readings_day": "day_days",
     "packets": "packets_days",
+    "sub_packets": "packets_days",
 }
 
 

@@ -78,6 +78,37 @@ class DirtyRow(NamedTuple):
     day: date
 
 
+class InfoRow(NamedTuple):
+    """A row of `states` or `infos`; its fields are columns of the table, `number` is None where it is no number."""
+
+    logger_id: int
+    nth: int
+    data_time: datetime
+    received_at: datetime
+    qn: int | None
+    st: str
+    cn: str
+    subject: str
+    name: str
+    value: str
+    number: float | None
+    data_time_text: str
+
+
+class PartRow(NamedTuple):
+    """A row of `sub_packets`; its fields are the table's columns."""
+
+    data_time: datetime
+    received_at: datetime
+    pnum: int
+    pno: int
+    mn: str
+    st: str
+    cn: str
+    data_time_text: str
+    qn: str | None
+
+
 class PacketRows(NamedTuple):
     """One packet with all it brings.
 
@@ -90,8 +121,11 @@ class PacketRows(NamedTuple):
             garbage collector busy, and only the careful way needs them again.
         reading_count: how many they are.
         data_time: of the readings that go into `table`; None: they are odd.
-        dirty: what the readings touch.
+        dirty: what the readings, or the infos, touch.
         encoded: the readings of `table` as binary rows of `copyrows.COPY_COLUMNS`.
+        info_table: where the infos go, `states` or `infos`.
+        infos: what it brings beside readings.
+        part: which part of a split upload it is, None where it is whole.
         is_rival: another live peer spoke for the MN before; a value that differs from what stands is a conflict.
     """
 
@@ -104,6 +138,9 @@ class PacketRows(NamedTuple):
     data_time: datetime | None = None
     dirty: DirtyRow | None = None
     encoded: bytes = b""
+    info_table: str = ""
+    infos: tuple[InfoRow, ...] = ()
+    part: PartRow | None = None
     is_rival: bool = False
 
     def reading_rows(self) -> list[tuple[Any, ...]]:
@@ -139,6 +176,20 @@ class Activity(NamedTuple):
     clock_skew_secs: float | None
 
 
+class ProposalRow(NamedTuple):
+    """What is proposed for a data logger and how often it was seen since; its fields are columns of `proposals`."""
+
+    mn: str
+    st: str
+    cn: str
+    what: str
+    value: str
+    evidence: str
+    times: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
 class Batch(NamedTuple):
     """What one transaction stores.
 
@@ -149,6 +200,7 @@ class Batch(NamedTuple):
         after: the journal's position before this batch, as the database must have it.
         upto: the position after it.
         drained_through: every record that arrived before this is stored once the batch is.
+        proposals: each key once, in the order of the keys.
     """
 
     packets: list[PacketRows]
@@ -157,6 +209,7 @@ class Batch(NamedTuple):
     after: int
     upto: int
     drained_through: datetime
+    proposals: tuple[ProposalRow, ...] = ()
 
 
 class Outcome(NamedTuple):

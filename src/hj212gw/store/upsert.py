@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
+from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import REFUSALS, Connection, is_refusal
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rivals import is_in_conflict, mark_conflicts
@@ -121,6 +122,7 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
         written, replaced = written + more_written, replaced + more_replaced
     if conflicts:
         await mark_conflicts(connection, conflicts)
+    await store_infos(connection, fresh)
     dirty = frozenset(rows.dirty for rows in fresh if rows.dirty and rows not in conflicts)
     return counts._replace(readings=written, replaced=replaced, conflicts=len(conflicts), dirty=dirty)
 

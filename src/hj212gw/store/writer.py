@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import (
     CONNECTION_ERRORS,
@@ -21,6 +22,7 @@ from hj212gw.store.pool import (
     is_refusal,
     sort_error,
 )
+from hj212gw.store.proposals import note_proposals
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
@@ -166,6 +168,7 @@ class Writer:
         if packets:
             await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
         readings = await _copy_readings(connection, packets)
+        await store_infos(connection, packets)
         odd = [row for rows in packets for row in rows.odd_rows()]
         if odd:
             await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
@@ -259,6 +262,8 @@ async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[Dir
     """Write what a batch carries beside its packets."""
     if batch.rejects:
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
+    if batch.proposals:
+        await note_proposals(connection, batch.proposals)
     await touch_dirty(connection, dirty)
     if batch.activity:
         await _note_activity(connection, batch.activity)

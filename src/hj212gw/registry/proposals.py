@@ -1,0 +1,156 @@
+"""From what the gateway proposes to a dated row of the registry, by a person's word."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from hj212gw.errors import ConfigError
+from hj212gw.protocol.factors import find_factor
+from hj212gw.protocol.faults import REPAIRS
+from hj212gw.registry.cells import format_moment
+from hj212gw.store.proposals import ACCEPTED, DISMISSED, ProposalStore, Wanted
+from hj212gw.store.registry import StoredRow
+
+_PERIOD = ("valid_from", "valid_to")
+_INSTEAD = {
+    "clock": "set the data logger's clock; the proposal comes no more when it is right",
+    "register": "add it to data_loggers.csv, then: hj212gw registry import data_loggers.csv",
+    "key": "ask for its key and add it to cipher_keys.csv, then: hj212gw registry import cipher_keys.csv",
+}
+
+
+class Setting(NamedTuple):
+    """A row to be written.
+
+    Attributes:
+        table: of the registry.
+        columns: without the period; the first `key_count` say what the row is about.
+        key_count: how many.
+        values: one a column.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    key_count: int
+    values: tuple[Any, ...]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Return what the row is about."""
+        return self.values[: self.key_count]
+
+
+async def accept_proposal(
+    store: ProposalStore, wanted: Wanted, start: datetime | None, now: datetime, by: str
+) -> list[Setting]:
+    """Write the rows that proposals ask for and mark them as accepted: both, or nothing.
+
+    Args:
+        store: where the proposals and the registry are.
+        wanted: which proposals.
+        start: from when the rows hold; None for ever. A row of the same key that holds then ends there.
+        now: when this is decided.
+        by: who decides.
+
+    Returns:
+        The settings that hold now, also those that did before.
+
+    Raises:
+        ConfigError: nothing was written: no such proposal, or none that a row can answer, or a row of the same key
+            begins at `start` or later.
+        StoreError: the database failed; nothing was written.
+    """
+    async with store.registry.change():
+        places = await store.decide(wanted, ACCEPTED, now, by)
+        _check_found(places, wanted)
+        settings = [setting for st, cn in places for setting in _make_settings(wanted, st, cn)]
+        for setting in settings:
+            await _write(store, setting, start, now)
+    return settings
+
+
+async def dismiss_proposal(store: ProposalStore, wanted: Wanted, now: datetime, by: str) -> int:
+    """Mark proposals as dismissed; return how many. Rows of the registry stay as they are.
+
+    Raises:
+        ConfigError: no such proposal.
+        StoreError: the database failed; nothing was written.
+    """
+    async with store.registry.change():
+        places = await store.decide(wanted, DISMISSED, now, by)
+        _check_found(places, wanted)
+    return len(places)
+
+
+def explain_repair(what: str, value: str) -> str:
+    """Say what to do about a proposal that no row of the registry answers; "" for the others."""
+    if what == "repair":
+        fault = REPAIRS.get(value)
+        meaning = fault.meaning if fault else "unknown to this version"
+        return f"the data logger's maker has to mend it: {meaning}. Dismiss it when it is known"
+    return _INSTEAD.get(what, "")
+
+
+def _check_found(places: list[tuple[str, str]], wanted: Wanted) -> None:
+    if not places:
+        message = f"no proposal {wanted.what} {wanted.value!r} of {wanted.mn!r}: see hj212gw registry proposals --all"
+        raise ConfigError(message)
+
+
+def _make_settings(wanted: Wanted, st: str, cn: str) -> list[Setting]:
+    instead = explain_repair(wanted.what, wanted.value)
+    if instead:
+        message = f"{wanted.what} {wanted.value} cannot be accepted: {instead}"
+        raise ConfigError(message)
+    mn, parts = wanted.mn, wanted.value.split(" ")
+    if wanted.what == "dialect":
+        return [Setting("dialects", ("mn", "dialect"), 2, (mn, slug)) for slug in parts]
+    if wanted.what == "time_label":
+        return [Setting("time_labels", ("mn", "st", "cn", "label"), 3, (mn, st, cn, wanted.value))]
+    if wanted.what == "rename":
+        code, factor = parts
+        return [_make_unit(mn, code, factor, _catalogue_unit(factor), 1.0)]
+    code, factor, *unit, scale = parts
+    return [_make_unit(mn, code, factor, " ".join(unit), float(scale))]
+
+
+def _make_unit(mn: str, code: str, factor: str, unit: str, scale: float) -> Setting:
+    return Setting("units", ("mn", "code", "factor", "unit", "scale"), 2, (mn, code, factor, unit, scale))
+
+
+def _catalogue_unit(code: str) -> str:
+    factor = find_factor(code)
+    if factor is None or not factor.unit:
+        message = f"the catalogue has no unit for {code}: write the row with its unit into units.csv and import it"
+        raise ConfigError(message)
+    return factor.unit
+
+
+async def _write(store: ProposalStore, setting: Setting, start: datetime | None, now: datetime) -> None:
+    """Write one setting from `start` on, ending the row of its key that holds then."""
+    columns = (*setting.columns, *_PERIOD)
+    rows = await store.registry.read_rows(setting.table, columns)
+    rivals = [row for row in rows if row.values[: setting.key_count] == setting.key and _reaches(row, start)]
+    if any(_holds_same(row, setting, start) for row in rivals):
+        return
+    added = [(*setting.values, start, None)]
+    for row in rivals:
+        began = row.values[-2]
+        if start is None or (began is not None and began >= start):
+            since = f"from {format_moment(began)}" if began else "from ever"
+            message = f"{setting.table} has a row of {' '.join(map(str, setting.key))} {since}: give a later --from"
+            raise ConfigError(message)
+        added.append((*row.values[:-1], start))
+    await store.registry.supersede_rows(setting.table, [row.row_id for row in rivals], now)
+    await store.registry.add_rows(setting.table, columns, added, now)
+
+
+def _reaches(row: StoredRow, start: datetime | None) -> bool:
+    end = row.values[-1]
+    return end is None or start is None or end > start
+
+
+def _holds_same(row: StoredRow, setting: Setting, start: datetime | None) -> bool:
+    """Tell whether a row says the same already, for all the time that is asked for."""
+    began, end = row.values[-2:]
+    is_early = began is None or (start is not None and began <= start)
+    return row.values[:-2] == setting.values and is_early and end is None
