@@ -200,8 +200,7 @@ async def assert_proposals_name_the_settings(trial):
         found[row["mn"]].add((row["what"], row["value"]))
     wanted = [line for line in trial.truth.values() if line["what"]]
     missing = [(line["fault"], line["value"], found[line["mn"]]) for line in wanted if not is_named(line, found)]
-    print(f"{len(wanted) - len(missing)} of {len(wanted)} faults named; not named: {missing}")
-    assert len(missing) <= (1 - NAMED) * len(wanted)
+    assert len(missing) <= (1 - NAMED) * len(wanted), missing
     for mn, profile in trial.well.items():
         if profile.edition is not Edition.V2005:
             assert not {kind for kind in found[mn] if kind[0] in ("dialect", "repair", "key", "register", "unit")}
