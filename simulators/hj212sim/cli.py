@@ -28,7 +28,7 @@ from hj212sim.presets import FACTOR_SETS, City, make_yuxi
 from hj212sim.readings import MODELS
 from hj212sim.registry_files import write_registry
 from hj212sim.report import open_witnesses
-from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, Rhythm, Schedule
+from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, MORE_CNS, Rhythm, Schedule
 from hj212sim.uploads import Profile, UploadWriter
 from hj212sim.variants import add_faults, add_keys, write_truth
 
@@ -67,7 +67,7 @@ St = Annotated[str, typer.Option("--st", help="System code: 32 water, 31 gas.")]
 Pw = Annotated[str, typer.Option("--pw", help="Its password.")]
 EditionOption = Annotated[Edition, typer.Option("--edition", help="Edition it speaks; 2005 without QN.")]
 Factors = Annotated[str | None, typer.Option("--factors", help="Codes, as w01018,w21003; not given: usual for the ST.")]
-Cns = Annotated[str, typer.Option("--cn", help="Commands it sends.")]
+Cns = Annotated[str, typer.Option("--cn", help="Commands it sends; 2021, 2041 and 2081 too where named here.")]
 RtdInterval = Annotated[int, typer.Option("--interval-secs", min=1, max=3600, help="Seconds between two 2011.")]
 MinInterval = Annotated[int, typer.Option("--min-interval-mins", help="Minutes of a 2051, a divisor of 60.")]
 Count = Annotated[int | None, typer.Option("--count", min=1, help="Stop after so many packets.")]
@@ -254,8 +254,8 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _read_cns(text: str) -> tuple[str, ...]:
     cns = _split(text)
-    if not cns or not set(cns) <= set(KNOWN_CNS):
-        _refuse(f"--cn {text!r}: expected some of {_ALL_CNS}")
+    if not cns or not set(cns) <= {*KNOWN_CNS, *MORE_CNS}:
+        _refuse(f"--cn {text!r}: expected some of {','.join((*KNOWN_CNS, *MORE_CNS))}")
     return cns
 
 

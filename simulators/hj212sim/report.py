@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hj212sim.faults import FAULTS
-from hj212sim.schedule import US, Upload
+from hj212sim.schedule import MORE_CNS, US, Upload
 from hj212sim.uploads import Profile, Written
 
 
@@ -114,7 +114,7 @@ class Witness:
             written.qn,
             written.data_time_text,
             written.digest,
-            str(len(profile.factors)),
+            str(0 if upload.cn in MORE_CNS else len(profile.factors)),
         )
         os.write(self._descriptor, ("\t".join(cells) + "\n").encode("ascii"))
 

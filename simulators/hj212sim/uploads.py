@@ -20,13 +20,14 @@ from hj212gw.protocol import (
     parse_data_area,
     sender_kind,
 )
+from hj212gw.protocol.dataarea import Group
 from hj212gw.protocol.dialects import Dialect, Key
 from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.times import format_data_time, format_qn
 from hj212sim.damages import Damage, Draft, write_modbus_crc, write_swapped_crc
 from hj212sim.faults import Assigned
 from hj212sim.readings import Interval, ReadingSource
-from hj212sim.schedule import REAL_TIME, US, Rhythm, Upload
+from hj212sim.schedule import BOOT, MORE_CNS, REAL_TIME, STATE, US, Rhythm, Upload
 
 _ASKS = {Edition.V2005: 1, Edition.V2017: 5, Edition.V2025: 9}  # Flag: the edition, and an answer is wanted
 _ANSWERS = {Edition.V2005: 0, Edition.V2017: 4, Edition.V2025: 8}
@@ -34,6 +35,9 @@ _INTERACTION_ST = "91"
 _DATA_ANSWER = "9014"
 _NOTICES_OF_HOST = ("2012", "2022")
 _DIGEST_BYTES = 16
+_EQUIPMENT = (1, 2)  # numbers of the treatment equipment at each outlet
+_RUNNING_SHARE = 0.95
+_DAY_HOURS = 24.0
 _HEAD_BYTES, _TAIL_BYTES = 6, 6  # of a frame: ## and length, CRC and CR LF
 _HEADER_QN = re.compile(rb"(?:\A|;)QN=([^;]*)")
 
@@ -96,12 +100,9 @@ class UploadWriter:
     def write(self, upload: Upload) -> Written:
         """Write one upload, asking for an answer."""
         profile = self.profile
-        interval = Interval(upload.start_secs, upload.secs)
-        is_moment = upload.cn == REAL_TIME
-        rows = self._source.sample(interval) if is_moment else self._source.summarise(upload.cn, interval)
         data_time_text = format_data_time(from_us(upload.start_secs * US))
         qn = "" if profile.edition is Edition.V2005 else format_qn(from_us(upload.qn_ms * 1000))
-        cp = encode_readings(rows, data_time_text)
+        cp = self._write_area(upload, data_time_text)
         draft = Draft(encode_packet(_packet(profile, (qn, profile.st, upload.cn), _ASKS[profile.edition], cp)))
         if profile.fault is not None:
             draft = profile.fault.apply(draft.segment, f"{self._seed}/{profile.mn}/{upload.qn_ms}")
@@ -113,6 +114,15 @@ class UploadWriter:
             sent = frame[_HEAD_BYTES:-_TAIL_BYTES]
         digest = blake2b(sent, digest_size=_DIGEST_BYTES).hexdigest()
         return Written(frame, qn, data_time_text, digest, draft)
+
+    def _write_area(self, upload: Upload, data_time_text: str) -> bytes:
+        if upload.cn in MORE_CNS:
+            rng = random.Random(f"{self._seed}/{self.profile.mn}/{upload.cn}/{upload.start_secs}")
+            return encode_data_area([(("DataTime", data_time_text),), *_describe(upload.cn, data_time_text, rng)])
+        interval = Interval(upload.start_secs, upload.secs)
+        is_moment = upload.cn == REAL_TIME
+        rows = self._source.sample(interval) if is_moment else self._source.summarise(upload.cn, interval)
+        return encode_readings(rows, data_time_text)
 
     def make_buffer(self) -> FrameBuffer:
         """Make what cuts the host's answers out of the stream, by the CRC this data logger knows."""
@@ -156,6 +166,15 @@ def is_answer_to(upload: Upload, qn: str, packet: Packet) -> bool:
     if packet.edition is not Edition.V2005:
         return not packet.qn  # to a packet of 2017 that had none, by mistake
     return parse_data_area(packet.cp).find("CN") == upload.cn
+
+
+def _describe(cn: str, data_time_text: str, rng: random.Random) -> list[Group]:
+    """Say what an upload without readings says (HJ 212-2017, annex C: 2081 RestartTime, 2021 RS, 2041 RT)."""
+    if cn == BOOT:
+        return [(("RestartTime", data_time_text),)]
+    if cn == STATE:
+        return [((f"SB{number}-RS", str(int(rng.random() < _RUNNING_SHARE))),) for number in _EQUIPMENT]
+    return [((f"SB{number}-RT", f"{rng.uniform(0.0, _DAY_HOURS):.1f}"),) for number in _EQUIPMENT]
 
 
 def _qn_as_sent(segment: bytes) -> str:
