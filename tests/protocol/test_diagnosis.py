@@ -14,7 +14,7 @@ from hj212gw.protocol.codes import is_known_st
 from hj212gw.protocol.crc import modbus_crc16
 from hj212gw.protocol.diagnosis import MAX_EVIDENCE, InForce, diagnose_packet, diagnose_reject, mark_reused
 from hj212gw.protocol.factors import find_factor
-from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS
+from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS, fault_table
 from hj212gw.protocol.tables import read_table
 from hj212gw.protocol.times import format_data_time, format_qn, parse_qn
 from hj212gw.telemetry import REJECT_REASONS
@@ -512,6 +512,25 @@ def test_answers_and_first_packets_need_no_mn():
     """2005's 9014 has none, and 2025's 1001 an empty one."""
     assert diagnose(framed(segment("CN=2011", QN=None, ST="91", CN="9014", PW=None, MN=None, Flag=None))) == set()
     assert ("repair", "mn_empty") not in diagnose(framed(segment("i23005-Info=1", CN="1001", MN="", Flag="9")))
+
+
+def test_table_has_a_line_a_fault():
+    """For the documentation."""
+    assert len(fault_table().splitlines()) == len(REPAIRS) + 2
+    assert {fault.row for fault in REPAIRS.values()} <= set(range(41)) - {6, 29, 39}
+
+
+def test_key_that_is_gone_is_asked_for():
+    """A packet that was kept while its key was known."""
+    assert ("key", "sm4") in diagnose(GOOD, warnings=("key_missing",))
+
+
+def test_new_key_is_never_evidence():
+    """1014 carries one."""
+    raw = segment("SKCreateTime=20260301080000;NewSK=hush42hush42hush".encode("gbk").decode() + "|", CN="1014")
+    raw = raw.replace(b"|", ";x=正".encode("gbk"))
+    (found,) = [proposal for proposal in propose(framed(raw)) if proposal.value == "text_gbk"]
+    assert "NewSK=******" in found.evidence
 
 
 def test_what_one_packet_proves():

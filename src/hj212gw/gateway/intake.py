@@ -5,6 +5,7 @@ all of them together; the journal without room holds every session up.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class Intake:
     ) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
+        self.on_noise: Callable[[datetime, str, str, bytes], None] | None = None  # arrival, peer, MN or "", bytes
         self.dialect_of: DialectOf = admission.dialect_of
         self._journal = journal
         self._admission = admission
@@ -186,6 +188,9 @@ class Intake:
         if discard.reason == "noise":
             session.noise_bytes += size
             telemetry.noise_discarded(size, 1)
+            if self.on_noise is not None:
+                mn = next(iter(session.mns)) if len(session.mns) == 1 else ""
+                self.on_noise(self._clock.now(), session.peer, mn, discard.raw)
             return True
         note = f"{discard.reason}\t{discard.detail}"
         record = Record(self._clock.now_us(), REJECT, session.peer, note, discard.raw)

@@ -29,6 +29,7 @@ _OF_ALL_CNS = frozenset(("clock", "register", "rename", "unit"))
 _NOT_IN_SEGMENT = frozenset(
     ("too_long", "crc_lower_case", "lf_only", "no_crlf", "cipher_printed", "mn_conflict", "wrong_password")
 )
+_AREA = b"CP="  # what comes behind the header, in whatever dialect
 _EXCERPT = 150  # characters of a segment as evidence
 _UNALIGNED = "data_time_unaligned"
 _UNKNOWN_FACTOR = "factor_unknown"
@@ -109,7 +110,7 @@ def diagnose_packet(
 
     Args:
         packet: parsed from the segment.
-        segment: its data segment.
+        segment: its data segment as it came; only its header is looked at.
         warnings: slugs of its frame, the packet, its readings, the gateway's admission.
         received_at: its arrival, UTC.
         in_force: what the registry says of its data logger.
@@ -121,8 +122,8 @@ def diagnose_packet(
     readings = read_rows(area) if packet.cn in GRAIN_BY_CN else None
     hints = [
         *_find_header_hints(packet, segment),
-        *_find_marked(warnings, segment),
-        *_find_marked(readings.warnings if readings else area.warnings, segment),
+        *_find_marked(warnings, segment, packet.cp),
+        *_find_marked(readings.warnings if readings else area.warnings, segment, packet.cp),
     ]
     marks = find_full_width(packet.cp)
     if marks:
@@ -142,12 +143,14 @@ def mark_reused(packet: Packet) -> Proposal:
     return _propose(repair("qn_reused", f"QN {show(packet.qn.encode())} came twice"), packet.mn, packet.st, packet.cn)
 
 
-def _find_marked(warnings: Iterable[str], segment: bytes) -> Iterator[Hint]:
+def _find_marked(warnings: Iterable[str], segment: bytes, area: bytes) -> Iterator[Hint]:
     """Name what warnings say; those of a setting in use say nothing, and some need a closer look."""
-    header, _, area = segment.partition(b"CP=&&")
+    header = segment.partition(_AREA)[0]
     for warning in warnings:
         if warning == "unknown_mn":
             yield Hint("register", "", f"its MN is not in the registry: {show(header, _EXCERPT)}")
+        elif warning == "key_missing":
+            yield Hint("key", "sm4", "the key it was encrypted with is not known any more")
         slug = REPAIR_BY_WARNING.get(warning)
         if slug in _NOT_IN_SEGMENT:
             yield repair(slug, REPAIRS[slug].meaning)
@@ -157,7 +160,7 @@ def _find_marked(warnings: Iterable[str], segment: bytes) -> Iterator[Hint]:
 
 def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
     """Tell what is odd in a header that no warning names: order, QN and Flag left out, no MN."""
-    header = b";" + segment.partition(b"CP=&&")[0]
+    header = b";" + segment.partition(_AREA)[0]
     places = [header.find(b";" + name) for name in _HEADER_ORDER]
     found = [place for place in places if place >= 0]
     if found != sorted(found):
