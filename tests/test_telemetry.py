@@ -48,6 +48,7 @@ CALLS = [
     ("readings_stored", (16,), None),
     ("readings_odd", (1,), None),
     ("readings_replaced", (1,), None),
+    ("proposals_dropped", (1,), None),
     ("journal_committed", (10, 4000, 0.002), None),
     ("journal_measured", (5, 2000, 1.7e9, 64_000), None),
     ("journal_filled", ("the disk is full",), "journal.filled"),

@@ -276,7 +276,7 @@ def reject_dropped(reason: str, byte_count: int) -> None:
 
 
 def proposals_dropped(count: int) -> None:
-    """Proposals for data loggers that were not counted: too many between two batches."""
+    """Count proposals that were not noted: too many different ones between two batches."""
     _PROPOSALS_DROPPED.inc(count)
 
 

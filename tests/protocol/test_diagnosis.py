@@ -548,6 +548,13 @@ def test_qn_used_twice_is_named():
     assert found == (MN, "32", "2011", "repair", "qn_reused", "QN 20260301080004000 came twice")
 
 
+def test_upload_of_2005_needs_no_qn():
+    """Nor Flag: its samples have neither. With a Flag, or with codes of 2017, it is no upload of 2005."""
+    area = "DataTime=20260301080000;011-Rtd=35.5,011-Flag=N"
+    assert diagnose(framed(segment(area, QN=None, Flag=None))) == {("unit", "011 w01018 mg/L 1")}
+    assert ("repair", "qn_missing") in diagnose(framed(segment(area, QN=None)))
+
+
 def test_minute_data_out_of_step_is_named():
     """DataTime that is neither a period's nor the moment of sending."""
     assert diagnose(framed(minute("20260301075517"))) == repair("data_time_unaligned")

@@ -29,6 +29,7 @@ _OF_ALL_CNS = frozenset(("clock", "register", "rename", "unit"))
 _NOT_IN_SEGMENT = frozenset(
     ("too_long", "crc_lower_case", "lf_only", "no_crlf", "cipher_printed", "mn_conflict", "wrong_password")
 )
+_CODE_LENGTH = 6  # of a 2017 factor
 _AREA = b"CP="  # what comes behind the header, in whatever dialect
 _EXCERPT = 150  # characters of a segment as evidence
 _UNALIGNED = "data_time_unaligned"
@@ -121,7 +122,7 @@ def diagnose_packet(
     area = parse_data_area(packet.cp)
     readings = read_rows(area) if packet.cn in GRAIN_BY_CN else None
     hints = [
-        *_find_header_hints(packet, segment),
+        *_find_header_hints(packet, segment, readings),
         *_find_marked(warnings, segment, packet.cp),
         *_find_marked(readings.warnings if readings else area.warnings, segment, packet.cp),
     ]
@@ -136,6 +137,11 @@ def diagnose_packet(
         hints += _find_units(readings.rows, packet.st, in_force.units)
     hints += _find_odd(packet, readings, hints)
     return _propose_all(hints, packet)
+
+
+def _is_of_2005(packet: Packet, readings: Readings) -> bool:
+    """Tell an upload of 2005, whose samples have neither QN nor Flag, by its codes: none of 2017's six characters."""
+    return packet.flag is None and all(len(row.factor) < _CODE_LENGTH for row in readings.rows)
 
 
 def mark_reused(packet: Packet) -> Proposal:
@@ -158,7 +164,7 @@ def _find_marked(warnings: Iterable[str], segment: bytes, area: bytes) -> Iterat
             yield repair(slug, show(header if REPAIRS[slug].is_of_header else area, _EXCERPT))
 
 
-def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
+def _find_header_hints(packet: Packet, segment: bytes, readings: Readings | None) -> Iterator[Hint]:
     """Tell what is odd in a header that no warning names: order, QN and Flag left out, no MN."""
     header = b";" + segment.partition(_AREA)[0]
     places = [header.find(b";" + name) for name in _HEADER_ORDER]
@@ -170,7 +176,7 @@ def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
         return
     if not packet.mn:
         yield repair("mn_empty", f"ST={show(packet.st.encode())};CN={packet.cn} without MN")
-    if not packet.qn and packet.cn in GRAIN_BY_CN:
+    if not packet.qn and readings and not _is_of_2005(packet, readings):
         yield repair("qn_missing", REPAIRS["qn_missing"].meaning)
     if packet.flag is None and packet.qn:
         yield repair("flag_missing", REPAIRS["flag_missing"].meaning)
