@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hj212gw import events, logs, telemetry
+from hj212gw import events, logs, metrics, telemetry
 from hj212gw.config import LogSettings
 from hj212gw.errors import ConfigError, JournalUnwritable, SchemaMismatch, StoreUnavailable
 from hj212gw.logs import configure
@@ -84,7 +84,7 @@ def samples():
     """Every series of ours with its value."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in telemetry.REGISTRY.collect()
+        for family in metrics.REGISTRY.collect()
         for sample in family.samples
         if family.name.startswith("hj212gw_") and not sample.name.endswith("_created")
     }
@@ -92,7 +92,7 @@ def samples():
 
 def value(name, **labels):
     """One series' value."""
-    return telemetry.REGISTRY.get_sample_value(f"hj212gw_{name}", labels)
+    return metrics.REGISTRY.get_sample_value(f"hj212gw_{name}", labels)
 
 
 def changed(call):
@@ -145,15 +145,15 @@ def test_all_series_are_there_from_the_start_and_are_few():
     """Every label value is exported before it happened, and all of them stay under 300."""
     series = samples()
     assert len(series) < 300
-    for reason in telemetry.REJECT_REASONS:
+    for reason in metrics.REJECT_REASONS:
         assert ("hj212gw_frames_rejected_total", (("reason", reason),)) in series
-    for reason in telemetry.SESSION_ENDS:
+    for reason in metrics.SESSION_ENDS:
         assert ("hj212gw_sessions_closed_total", (("reason", reason),)) in series
 
 
 def test_names_follow_the_house_rules():
     """Counters end in _total, durations are seconds, and no label is open."""
-    for family in telemetry.REGISTRY.collect():
+    for family in metrics.REGISTRY.collect():
         if not family.name.startswith("hj212gw_"):
             continue
         assert re.fullmatch(r"[a-z0-9_]+", family.name)

@@ -1,6 +1,6 @@
 """The metrics as a table for the documentation."""
 
-from hj212gw.telemetry import REGISTRY
+from hj212gw.metrics import REGISTRY
 
 
 def metric_table() -> str:
