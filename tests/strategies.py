@@ -2,11 +2,12 @@
 
 from hypothesis import strategies as st
 
-from hj212gw.protocol import Dialect, Key, Packet, Reading, encode_frame, encode_frame_as, make_dialect
+from hj212gw.protocol import Dialect, Key, Packet, Reading, encode_frame, encode_frame_as, make_dialect, pick_values
 from hj212gw.protocol.dialects import SLUGS
 from hj212gw.protocol.editions import edition_of
-from hj212gw.protocol.readings import OTHER_SUFFIXES, VALUE_SUFFIXES
+from hj212gw.protocol.shapes import LEARN_AFTER
 from hj212gw.protocol.times import parse_data_time
+from hj212gw.protocol.values import OTHER_SUFFIXES, VALUE_SUFFIXES
 
 MN = "010000A8900016F000169DC0"
 DATA_TIME = "20260301080000"
@@ -209,3 +210,10 @@ spoken_streams = st.lists(
     ),
     max_size=6,
 ).map(b"".join)
+
+
+def learn(cp):
+    """Let the shape of a data area come often enough to be understood; return its values."""
+    for _ in range(LEARN_AFTER):
+        values = pick_values(cp)
+    return values

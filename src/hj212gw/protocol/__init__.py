@@ -21,8 +21,10 @@ from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, encode_frame
 from hj212gw.protocol.infos import Info, Infos, parse_infos
 from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
-from hj212gw.protocol.readings import Layout, Reading, Readings, Values, parse_readings, pick_values
+from hj212gw.protocol.readings import parse_readings
+from hj212gw.protocol.shapes import Layout, Values, pick_values
 from hj212gw.protocol.uploads import encode_readings
+from hj212gw.protocol.values import Reading, Readings
 
 __all__ = [
     "CommandKind",

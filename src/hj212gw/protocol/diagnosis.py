@@ -17,9 +17,10 @@ from hj212gw.protocol.faults import REPAIR_BY_WARNING, REPAIRS, Hint, repair
 from hj212gw.protocol.labels import find_label, hint_label, hint_times, is_certain, take_moments
 from hj212gw.protocol.oddities import find_oddities
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import Reading, Readings, read_rows
+from hj212gw.protocol.readings import read_rows
 from hj212gw.protocol.sizes import hint_units
 from hj212gw.protocol.spans import diagnose_span, find_full_width, find_mn, show
+from hj212gw.protocol.values import Reading, Readings
 
 MAX_EVIDENCE = 200
 

@@ -40,6 +40,7 @@ _NATURAL_END = re.compile(rb"&&[0-9A-Fa-f]{4}(?:\r?\n|(?=##))")
 _OPENING = b"CP=&&"
 
 Check = Callable[[bytes, bytes], bool]
+_new = tuple.__new__
 
 
 class Frame(NamedTuple):
@@ -150,8 +151,47 @@ class FrameBuffer:
         """Take bytes as they came and return what they complete, in stream order."""
         if self._after_release and data:
             data = self._drop_late_trailer(data)
-        self._buffer += data
-        return self._run(final=False) if len(self._buffer) >= self._needed else []
+        if len(self._buffer) + len(data) < self._needed:
+            self._buffer += data
+            return []
+        events: list[Frame | Discard] = []
+        # What was looked at before goes on where it stopped; what begins a frame is most likely an ordinary one.
+        if self._failure is None and self._scanned <= self._pos:
+            data = self._take_ordinary(bytes(self._buffer) + data if self._buffer else data, events)
+            self._buffer = bytearray(data)
+        else:
+            self._buffer += data
+        events += self._run(final=False)
+        return events
+
+    def _take_ordinary(self, data: bytes, events: list[Frame | Discard]) -> bytes:
+        """Take the frames in front that the standard itself could have sent, in half the time of the careful way.
+
+        Returns:
+            What is left: nothing, the beginning of a frame, or something odd.
+        """
+        offset, size, longest, check = (
+            self._offset,
+            len(data),
+            min(self._max_segment, MAX_STANDARD_SEGMENT),
+            self._check,
+        )
+        pos = 0
+        while HEADER.match(data, pos):
+            start = pos + HEAD_BYTES
+            body = start + int(data[pos + MARK_BYTES : start])
+            end = body + CRC_DIGITS + 2
+            crc = data[body : end - 2]
+            if end > size or data[end - 2 : end] != b"\r\n" or body - start > longest or crc != crc.upper():
+                break
+            segment = data[start:body]
+            is_plain = segment.endswith(b"&&") and b"#" not in segment and segment.isascii()
+            if not is_plain or segment.endswith(_BARE) or not check(segment, crc):
+                break
+            events.append(_new(Frame, (segment, data[pos:end], offset + pos, (), "", b"")))
+            pos = end
+        self._offset += pos
+        return data[pos:] if pos else data
 
     def release(self) -> list[Frame | Discard]:
         """Return the frame that only lacks its CR LF; a CR LF that comes later is dropped."""

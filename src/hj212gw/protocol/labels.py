@@ -11,8 +11,8 @@ from typing import NamedTuple
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.faults import Hint, repair
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import Reading, Readings
 from hj212gw.protocol.times import WIRE_ZONE, format_data_time, parse_qn
+from hj212gw.protocol.values import Reading, Readings
 
 LIVE = timedelta(minutes=2)  # most between QN and arrival
 
