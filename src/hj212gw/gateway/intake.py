@@ -14,7 +14,7 @@ from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
 from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
-from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
+from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, looks_encrypted, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, CrcKind, DialectOf
 
@@ -100,6 +100,10 @@ class Intake:
         """Take one event; False when the journal has no room and the session must wait with it."""
         if isinstance(event, Discard):
             return self._discard(session, event)
+        if not event.key_id and not event.segment.isascii() and looks_encrypted(event.segment):
+            # Cipher text has a right CRC once in 256; without its key there is nothing to store.
+            detail = "the data area looks encrypted, and no key of this data logger fits"
+            return self._discard(session, Discard("crc", detail, event.raw, event.offset))
         try:
             packet = parse_packet(event.segment)
         except PacketError as error:

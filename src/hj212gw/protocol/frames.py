@@ -186,7 +186,7 @@ class FrameBuffer:
                 break
             segment = data[start:body]
             is_plain = segment.endswith(b"&&") and b"#" not in segment and segment.isascii()
-            if not is_plain or segment.endswith(_BARE) or not check(segment, crc):
+            if not is_plain or segment.find(_OPENING, 0, -2) < 0 or not check(segment, crc):
                 break
             events.append(_new(Frame, (segment, data[pos:end], offset + pos, (), "", b"")))
             pos = end
