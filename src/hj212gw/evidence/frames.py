@@ -78,9 +78,9 @@ def reading_hash(head: tuple[str, str, str, str, int, str], values: dict[str, An
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def key_hash(mn: str, st: str, cn: str, factor: str, nth: int, data_time: datetime) -> int:
-    """Reduce a reading's key to 64 bits."""
-    text = repr((mn, st, cn, factor, nth, data_time.isoformat()))
+def key_hash(head: tuple[str, str, str, str, int], data_time: datetime) -> int:
+    """Reduce a reading's key to 64 bits; `head` is mn, st, cn, factor, nth, `data_time` UTC."""
+    text = repr((*head, data_time.isoformat()))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -129,6 +129,5 @@ def _hash_readings(packet: Packet) -> tuple[tuple[int, ...], tuple[tuple[datetim
         values = {**row._asdict(), "data_time": row.data_time.isoformat()}
         extra = "" if row.extra is None else json.dumps(row.extra)
         hashes.append(reading_hash(head, values, row.data_flag or "", extra))
-        key = key_hash(packet.mn, packet.st, packet.cn, row.factor, row.nth, row.data_time)
-        keys.append((row.data_time, key))
+        keys.append((row.data_time, key_hash(head[:5], row.data_time)))
     return tuple(hashes), tuple(keys)

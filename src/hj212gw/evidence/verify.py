@@ -284,7 +284,8 @@ def _hash_row(row: dict[str, str]) -> int:
 
 
 def _hash_key(row: dict[str, str]) -> int:
-    return key_hash(row["mn"], row["st"], row["cn"], row["factor"], int(row["nth"]), parse_moment(row["data_time"]))
+    head = (row["mn"], row["st"], row["cn"], row["factor"], int(row["nth"]))
+    return key_hash(head, parse_moment(row["data_time"]))
 
 
 def _read_entry(row: dict[str, str]) -> Entry:
