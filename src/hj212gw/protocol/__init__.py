@@ -17,9 +17,9 @@ from hj212gw.protocol.dialects import (
 )
 from hj212gw.protocol.editions import Edition
 from hj212gw.protocol.exchange import encode_answer, find_answer
-from hj212gw.protocol.frames import Discard, Frame, FrameBuffer, encode_frame
+from hj212gw.protocol.frames import Discard, Frame, FrameBuffer
 from hj212gw.protocol.infos import Info, Infos, parse_infos
-from hj212gw.protocol.outgoing import encode_frame_as
+from hj212gw.protocol.outgoing import encode_frame, encode_frame_as
 from hj212gw.protocol.packets import Packet, encode_packet, parse_packet
 from hj212gw.protocol.readings import parse_readings
 from hj212gw.protocol.shapes import Layout, Values, pick_values

@@ -1,4 +1,4 @@
-"""Bytes to frames and back (HJ 212-2017, 6.3.1, table 2).
+"""Bytes to frames (HJ 212-2017, 6.3.1, table 2).
 
 ::
 
@@ -13,16 +13,14 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hj212gw.errors import FrameError
 from hj212gw.protocol.crc import check_crc, crc_text, explain_crc
-from hj212gw.protocol.dialects import CrcKind, DialectOf, Match, compute_crc, find_mn, match_frame
+from hj212gw.protocol.dialects import DialectOf, Match, find_mn, match_frame
 from hj212gw.protocol.shape import (
     CRC_DIGITS,
     EVIDENCE_BYTES,
     HEAD_BYTES,
     HEADER,
     MARK_BYTES,
-    MAX_DECLARED,
     MAX_STANDARD_SEGMENT,
     find_end,
     trailer_warnings,
@@ -87,23 +85,6 @@ class _Failure(NamedTuple):
     reason: str
     detail: str
     span: int  # most bytes it takes with it
-
-
-def encode_frame(segment: bytes, crc: CrcKind = CrcKind.STANDARD) -> bytes:
-    """Wrap a data segment into a frame.
-
-    Args:
-        segment: 0 to 9999 bytes; more than 1024 is beyond the standard but occurs.
-        crc: the algorithm, for data loggers that know none but their own.
-
-    Raises:
-        FrameError: the length does not fit four digits.
-    """
-    if len(segment) > MAX_DECLARED:
-        message = f"a data segment has at most {MAX_DECLARED} bytes, got {len(segment)}"
-        raise FrameError(message, reason="too_long")
-    digits = crc_text(segment) if crc is CrcKind.STANDARD else b"%04X" % compute_crc(segment, crc)
-    return b"##%04d%b%b\r\n" % (len(segment), segment, digits)
 
 
 class FrameBuffer:
