@@ -105,9 +105,12 @@ class Verifier:
             for number in unacked:
                 step, place = divmod(number, len(loggers))
                 self._unacked.setdefault(loggers[place], set()).add(step)
-        self._mns = [self._source.mn_of(logger) for logger in self._sent]
-        self._from_at = self._moment(0)
-        self._to_at = self._moment(max(self._sent.values(), default=0) + 1)
+        mns = [self._source.mn_of(logger) for logger in self._sent]
+        self._bounds = (mns, self._moment(0), self._moment(max(self._sent.values(), default=0) + 1))
+        left_out = [(logger, step) for logger, steps in self._unacked.items() for step in steps]
+        self._left_out_digests = [_digest(self._segment(logger, step)) for logger, step in left_out]
+        self._left_out_mns = [self._source.mn_of(logger) for logger, _ in left_out]
+        self._left_out_moments = [self._moment(step) for _, step in left_out]
 
     async def check(self, dsn: str, *, wait_secs: float) -> Check:
         """Wait until the gateway has stored what it acknowledged, and compare.
@@ -153,7 +156,7 @@ class Verifier:
         before, pause_secs = -1, _FIRST_WAIT_SECS
         while True:
             asked_at = time.monotonic()
-            stored = await connection.fetchval(_load("count_packets"), self._mns, self._from_at, self._to_at)
+            stored = await connection.fetchval(_load("count_packets"), *self._bounds, self._left_out_digests)
             now = time.monotonic()
             if stored >= count:
                 return round(now - began_at, 3)
@@ -166,16 +169,15 @@ class Verifier:
             await asyncio.sleep(pause_secs)
 
     async def _compare(self, connection: Connection, check: Check) -> None:
-        left_out = [
-            (self._source.mn_of(logger), self._moment(step), _digest(self._segment(logger, step)))
-            for logger, steps in self._unacked.items()
-            for step in steps
-        ]
-        mns, moments, digests = (list(column) for column in zip(*left_out, strict=True)) if left_out else ([], [], [])
-        bounds = (self._mns, self._from_at, self._to_at)
-        packets = {row["mn"]: row for row in await connection.fetch(_load("sum_packets"), *bounds, digests)}
+        rows = await connection.fetch(_load("sum_packets"), *self._bounds, self._left_out_digests)
+        packets = {row["mn"]: row for row in rows}
         rows = await connection.fetch(
-            _load("sum_readings"), *bounds, self._from_at, list(self._source.codes), mns, moments
+            _load("sum_readings"),
+            *self._bounds,
+            self._moment(0),
+            list(self._source.codes),
+            self._left_out_mns,
+            self._left_out_moments,
         )
         readings = {row["mn"]: row for row in rows}
         for logger in self._sent:
@@ -197,7 +199,7 @@ class Verifier:
             check.packets_stored += expected.packets
             return
         mn = self._source.mn_of(logger)
-        rows = await connection.fetch(_load("list_packets"), mn, self._from_at, self._to_at)
+        rows = await connection.fetch(_load("list_packets"), mn, *self._bounds[1:])
         stored: dict[bytes, int] = {row["digest"]: row["times"] for row in rows}
         for step in range(self._sent[logger]):
             times = stored.pop(_digest(self._segment(logger, step)), 0)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
@@ -92,23 +92,66 @@ def run_load(
 
     Example: hj212-sim load --port 9212 --connections 20 --loggers 600 --rate 10000 --duration 30 --json
     """
+    spread = _Spread(host, port, processes, connections, loggers or connections)
+    pace = _Pace(_read_rate(rate), packets, duration, window, ramp, reconnect_storm, linger_secs)
+    plan = _make_plan(spread, pace, _Content(_read_cns(cn), factors, edition, seed))
+    if dsn is not None:
+        _probe(dsn)
+    report = _run(plan, (dsn, drain_wait_secs), is_quiet=quiet)
+    typer.echo(json.dumps(report) if as_json else "\n".join(summarise(report)))
+    raise typer.Exit(_FAILED if find_faults(report) else 0)
+
+
+class _Spread(NamedTuple):
+    """The options that say where to and over what."""
+
+    host: str
+    port: int
+    processes: int | None
+    connections: int
+    loggers: int
+
+
+class _Pace(NamedTuple):
+    """The options that say how much, how fast, and with which interruptions."""
+
+    rate: float | None
+    packets: int | None
+    duration: float | None
+    window: int
+    ramp_secs: float
+    storm_secs: float | None
+    linger_secs: float
+
+
+class _Content(NamedTuple):
+    """The options that say what the packets hold."""
+
+    cns: tuple[str, ...]
+    factors: int
+    edition: Edition
+    seed: int | None
+
+
+def _make_plan(spread: _Spread, pace: _Pace, content: _Content) -> Plan:
+    """Make the plan, or refuse it before anything is sent."""
     plan = Plan(
-        host=host,
-        port=port,
-        processes=processes or min(_DEFAULT_PROCESSES, os.cpu_count() or 1, connections),
-        connections=connections,
-        loggers=loggers or connections,
-        rate=_read_rate(rate),
-        packets=packets,
-        secs=_DEFAULT_SECS if packets is None and duration is None else duration,
-        window=window,
-        ramp_secs=ramp,
-        storm_secs=reconnect_storm,
-        linger_secs=linger_secs,
-        cns=_read_cns(cn),
-        factors=factors,
-        edition=edition,
-        seed=time.time_ns() % (1 << _SEED_BITS) if seed is None else seed,
+        host=spread.host,
+        port=spread.port,
+        processes=spread.processes or min(_DEFAULT_PROCESSES, os.cpu_count() or 1, spread.connections),
+        connections=spread.connections,
+        loggers=spread.loggers,
+        rate=pace.rate,
+        packets=pace.packets,
+        secs=_DEFAULT_SECS if pace.packets is None and pace.duration is None else pace.duration,
+        window=pace.window,
+        ramp_secs=pace.ramp_secs,
+        storm_secs=pace.storm_secs,
+        linger_secs=pace.linger_secs,
+        cns=content.cns,
+        factors=content.factors,
+        edition=content.edition,
+        seed=time.time_ns() % (1 << _SEED_BITS) if content.seed is None else content.seed,
     )
     try:
         check_plan(plan)
@@ -116,11 +159,7 @@ def run_load(
         FrameSource(plan)  # refuses packets that would be too long
     except ConfigError as error:
         _give_up(str(error), _WRONG_USAGE)
-    if dsn is not None:
-        _probe(dsn)
-    report = _run(plan, (dsn, drain_wait_secs), is_quiet=quiet)
-    typer.echo(json.dumps(report) if as_json else "\n".join(summarise(report)))
-    raise typer.Exit(_FAILED if find_faults(report) else 0)
+    return plan
 
 
 class _Watch:
@@ -162,11 +201,13 @@ def _run(plan: Plan, database: tuple[str | None, float], *, is_quiet: bool) -> d
         _give_up(str(error), _FAILED)
     dsn, wait_secs = database
     if dsn is not None:
-        from hj212sim.load.check import Verifier  # noqa: PLC0415 - slow to import, like asyncpg
+        from hj212sim.load.check import Check, Verifier  # noqa: PLC0415 - slow to import, like asyncpg
 
         try:
             checked = asyncio.run(Verifier(plan, run.tally.issued).check(dsn, wait_secs=wait_secs))
             report["check"] = checked.report()
+        except KeyboardInterrupt:
+            report["check"] = {**Check().report(), "faults": ["the check was broken off"]}
         except Hj212Error as error:
             _give_up(str(error), _NO_DATABASE)
     return report

@@ -60,7 +60,10 @@ def find_faults(report: dict[str, Any]) -> list[str]:
         f"{report['unacked']} packets stayed without an answer": report["unacked"],
         f"{excess} answers came twice, more than packets were sent twice": excess > 0,
         f"{report['strange_answers']} answers were to nothing that was sent": report["strange_answers"],
-        "nothing moved any more before everything was sent": report["is_given_up"] and not report["unacked"],
+        "nothing could be sent": not report["sent"],
+        "nothing moved any more before everything was sent": report["sent"]
+        and report["is_given_up"]
+        and not report["unacked"],
     }
     check = report.get("check") or {}
     return [text for text, holds in faults.items() if holds] + list(check.get("faults", ()))

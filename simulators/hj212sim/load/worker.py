@@ -148,9 +148,11 @@ class _Worker:
 
     async def _storm(self, secs: float) -> None:
         """Cut all connections at once, in all processes at the same moment."""
-        while not self._world.is_over:
+        while True:
+            await _sleep_until(self._tally.began_at + (self._tally.storms + 1) * secs)
+            if self._world.is_over:
+                return
             self._tally.storms += 1
-            await _sleep_until(self._tally.began_at + self._tally.storms * secs)
             for line in self._lines:
                 line.cut()
 
