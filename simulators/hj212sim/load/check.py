@@ -91,6 +91,9 @@ class Verifier:
     Args:
         plan: placed in time.
         issued: what its connections came to.
+
+    Attributes:
+        mns: of the run's data loggers.
     """
 
     def __init__(self, plan: Plan, issued: list[Issued]) -> None:
@@ -105,8 +108,8 @@ class Verifier:
             for number in unacked:
                 step, place = divmod(number, len(loggers))
                 self._unacked.setdefault(loggers[place], set()).add(step)
-        mns = [self._source.mn_of(logger) for logger in self._sent]
-        self._bounds = (mns, self._moment(0), self._moment(max(self._sent.values(), default=0) + 1))
+        self.mns = [self._source.mn_of(logger) for logger in self._sent]
+        self._bounds = (self.mns, self._moment(0), self._moment(max(self._sent.values(), default=0) + 1))
         left_out = [(logger, step) for logger, steps in self._unacked.items() for step in steps]
         self._left_out_digests = [_digest(self._segment(logger, step)) for logger, step in left_out]
         self._left_out_mns = [self._source.mn_of(logger) for logger, _ in left_out]
