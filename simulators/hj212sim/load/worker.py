@@ -81,11 +81,14 @@ class _Worker:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
             loop.remove_reader(self._parent.fileno())
             self._world.is_over = self._world.is_closed = True
             for line in self._lines:
                 line.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end  # a fault of ours, whose run is worth nothing
         self._send("done", self._sum_up())
 
     def _make_streams(self) -> list[Stream]:
