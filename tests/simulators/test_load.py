@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -220,6 +222,39 @@ async def test_nobody_there_fails_the_run():
     assert code == 1
     assert report["sent"] == 0
     assert any("cannot connect" in reason for reason in report["errors_by_reason"])
+
+
+def find_workers(pid):
+    """The processes that a run started to send for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+async def test_a_process_that_dies_fails_the_run():
+    """When one of the generator's processes is killed there is no report that could be taken for a good one."""
+    async with running_host() as host:
+        options = ("--rate", 100, "--duration", 600, "--json", "--processes", 2)
+        async with running("load", "--port", host.port, *options) as process, asyncio.timeout(secs(RUN_SECS)):
+            await host.wait_for_frames(10)
+            os.kill(find_workers(process.pid)[0], signal.SIGKILL)
+            out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert b"ended before its time" in err
+
+
+async def test_a_killed_run_leaves_nothing_behind():
+    """When the program itself is killed, its processes hang up."""
+    async with running_host() as host:
+        options = ("--rate", 100, "--duration", 600, "--processes", 2)
+        async with running("load", "--port", host.port, *options) as process, asyncio.timeout(secs(RUN_SECS)):
+            await host.wait_for_frames(10)
+            workers = find_workers(process.pid)
+            process.kill()
+            await host.wait_for(lambda: not host.connections)
+            await eventually(lambda: not any(Path(f"/proc/{worker}/exe").exists() for worker in workers))
+            _, err = await process.communicate()
+    assert len(workers) == 2
+    assert b"Traceback" not in err
 
 
 async def test_a_slow_host_shows_in_the_latency():
