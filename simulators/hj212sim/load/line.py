@@ -1,6 +1,7 @@
 """One connection of a load run: keeps its window full or its times, takes answers, and comes back when it is cut."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import cast
@@ -168,10 +169,13 @@ class Line(asyncio.Protocol):
 
     def _count_due(self, now: float) -> int:
         """Tell how many packets are due and not sent."""
-        elapsed = min(now, self._world.end_at) - self._due_at
+        end_at = self._world.end_at
+        elapsed = min(now, end_at) - self._due_at
         if elapsed < 0:
             return 0
-        return min(int(elapsed / self._interval) + 1, self._limit) - self.stream.sent
+        # What is due at the very end is not due any more.
+        count = int(elapsed / self._interval) + 1 if now < end_at else math.ceil(elapsed / self._interval)
+        return max(0, min(count, self._limit) - self.stream.sent)
 
     def _send(self, count: int, due: float) -> None:
         assert self._transport is not None

@@ -131,7 +131,9 @@ class _Worker:
         return began_at + self._gap_secs * self._numbers[0] / self._plan.processes
 
     def _tasks(self, began_at: float) -> list[Any]:
-        tasks = [self._report(), self._note_ramp_end()]
+        tasks = [self._report()]
+        if self._plan.ramp_secs:
+            tasks.append(self._note_ramp_end())
         if self._plan.interval_secs:
             tasks.append(self._pace(self._first_turn_at(began_at)))
         if self._plan.storm_secs is not None:
