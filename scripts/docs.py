@@ -11,15 +11,17 @@ from pathlib import Path
 
 from hj212gw.config_docs import example_toml, markdown_table
 from hj212gw.events import event_table
-from hj212gw.telemetry import metric_table
+from hj212gw.protocol.faults import fault_table
+from hj212gw.telemetry_docs import metric_table
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = Path("config/hj212gw.example.toml")
-PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"))
+PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"), Path("docs/proposals.md"))
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": markdown_table,
     "metrics": metric_table,
     "events": event_table,
+    "faults": fault_table,
 }
 
 _BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -2,11 +2,12 @@
 
 from hypothesis import strategies as st
 
-from hj212gw.protocol import Dialect, Key, Packet, Reading, encode_frame, encode_frame_as, make_dialect
+from hj212gw.protocol import Dialect, Key, Packet, Reading, encode_frame, encode_frame_as, make_dialect, pick_values
 from hj212gw.protocol.dialects import SLUGS
 from hj212gw.protocol.editions import edition_of
-from hj212gw.protocol.readings import OTHER_SUFFIXES, VALUE_SUFFIXES
+from hj212gw.protocol.shapes import LEARN_AFTER
 from hj212gw.protocol.times import parse_data_time
+from hj212gw.protocol.values import OTHER_SUFFIXES, VALUE_SUFFIXES
 
 MN = "010000A8900016F000169DC0"
 DATA_TIME = "20260301080000"
@@ -163,7 +164,9 @@ def dialect_of(mn: str) -> Dialect | None:
     return make_dialect(slugs, KEYS[: int(key_count)])
 
 
-dialect_areas = st.sampled_from(
+dialect_areas = st.integers(0, 10**60).map(
+    lambda number: f"DataTime=20260301080000;w01018-Rtd={number}"
+) | st.sampled_from(
     [
         "",
         "DataTime=20260301080000;w01018-Rtd=1.1,w01018-Flag=N",
@@ -207,3 +210,10 @@ spoken_streams = st.lists(
     ),
     max_size=6,
 ).map(b"".join)
+
+
+def learn(cp):
+    """Let the shape of a data area come often enough to be understood; return its values."""
+    for _ in range(LEARN_AFTER):
+        values = pick_values(cp)
+    return values

@@ -4,10 +4,11 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
@@ -20,14 +21,16 @@ from hj212gw.clock import Clock, to_us
 from hj212gw.errors import Hj212Error
 from hj212gw.protocol import Edition
 from hj212gw.protocol.times import WIRE_ZONE
+from hj212sim.faults import FAULTS, find_faults
 from hj212sim.fleet import Fleet, Span, is_complete
 from hj212sim.logger import Habits
-from hj212sim.presets import FACTOR_SETS, make_yuxi
+from hj212sim.presets import FACTOR_SETS, City, make_yuxi
 from hj212sim.readings import MODELS
 from hj212sim.registry_files import write_registry
 from hj212sim.report import open_witnesses
-from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, Rhythm, Schedule
+from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, MORE_CNS, Rhythm, Schedule
 from hj212sim.uploads import Profile, UploadWriter
+from hj212sim.variants import add_faults, add_keys, write_truth
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -37,6 +40,7 @@ _MNS = {
     Edition.V2017: "530402A00000001F00000001",
     Edition.V2025: "530402A00000001F00000001",
 }
+_USUAL_FAULTS = 0.1  # share of the data loggers
 _ALL_CNS = ",".join(KNOWN_CNS)
 _DEFAULT_SETS = {"31": "flue gas", "32": "sewage plant"}
 
@@ -63,7 +67,7 @@ St = Annotated[str, typer.Option("--st", help="System code: 32 water, 31 gas.")]
 Pw = Annotated[str, typer.Option("--pw", help="Its password.")]
 EditionOption = Annotated[Edition, typer.Option("--edition", help="Edition it speaks; 2005 without QN.")]
 Factors = Annotated[str | None, typer.Option("--factors", help="Codes, as w01018,w21003; not given: usual for the ST.")]
-Cns = Annotated[str, typer.Option("--cn", help="Commands it sends.")]
+Cns = Annotated[str, typer.Option("--cn", help="Commands it sends; 2021, 2041 and 2081 too where named here.")]
 RtdInterval = Annotated[int, typer.Option("--interval-secs", min=1, max=3600, help="Seconds between two 2011.")]
 MinInterval = Annotated[int, typer.Option("--min-interval-mins", help="Minutes of a 2051, a divisor of 60.")]
 Count = Annotated[int | None, typer.Option("--count", min=1, help="Stop after so many packets.")]
@@ -71,6 +75,16 @@ Duration = Annotated[float | None, typer.Option("--duration", min=0, help="Stop 
 PresetOption = Annotated[Preset, typer.Option("--preset", help="The city.")]
 Enterprises = Annotated[int | None, typer.Option("--enterprises", min=1, help="Scale it; yuxi has 173.")]
 Monitors = Annotated[int | None, typer.Option("--monitors", min=1, help="Scale it; yuxi has 600.")]
+Faults = Annotated[
+    float | None, typer.Option("--faults", min=0, max=1, help="Share of the data loggers with a fault each, as 0.1.")
+]
+FaultNames = Annotated[
+    list[str] | None, typer.Option("--fault", help="Only this fault; may be repeated. Alone it is --faults 0.1.")
+]
+Encrypted = Annotated[
+    float, typer.Option("--encrypted", min=0, max=1, help="Share of the 2025 data loggers that encrypt (SM4).")
+]
+TruthOut = Annotated[Path | None, typer.Option("--truth", help="Write which data logger has which fault, JSON lines.")]
 RegistryOut = Annotated[Path | None, typer.Option("--registry-out", help="Write the fleet as registry CSVs here.")]
 UntilIdle = Annotated[bool, typer.Option("--until-idle", help="At the end wait for the last answer, however long.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed and epoch: same packets.")]
@@ -91,6 +105,15 @@ class _Outputs(NamedTuple):
     sent_path: Path | None
     acked_path: Path | None
     is_json: bool
+
+
+class _Variants(NamedTuple):
+    """What tells some data loggers of a city from the others."""
+
+    faults: float | None
+    names: tuple[str, ...]
+    encrypted: float
+    seed: int
 
 
 class _Time(NamedTuple):
@@ -158,6 +181,10 @@ def run_fleet(
     monitors: Monitors = None,
     cn: Cns = _ALL_CNS,
     registry_out: RegistryOut = None,
+    faults: Faults = None,
+    fault: FaultNames = None,
+    truth: TruthOut = None,
+    encrypted: Encrypted = 0.0,
     duration: Duration = None,
     until_idle: UntilIdle = False,
     seed: Seed = 1,
@@ -173,25 +200,47 @@ def run_fleet(
 ) -> None:
     """Run a city's data loggers, each on its own connection; exit 1 when a packet stayed without an answer.
 
+    Packets of data loggers with a fault (--faults, --fault) may stay without one; they are counted apart.
+
     Example: hj212-sim fleet --preset yuxi --port 9212 --duration 600 --json
     """
     if port is None and registry_out is None:
         _refuse("give --port to run the fleet, --registry-out to write its registry, or both")
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
-    try:
-        city = {Preset.YUXI: make_yuxi}[preset](enterprises, monitors, cns=_read_cns(cn), seed=seed)
-        written = write_registry(city, registry_out) if registry_out else []
-    except (Hj212Error, OSError) as error:
-        _refuse(str(error))
-    typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
-    for path in written:
-        typer.echo(f"wrote {path}", err=True)
+    make = partial({Preset.YUXI: make_yuxi}[preset], enterprises, monitors, cns=_read_cns(cn), seed=seed)
+    city = _make_city(make, _Variants(faults, tuple(fault or ()), encrypted, seed))
+    _write_city(city, registry_out, truth)
     if port is None:
         return
     span = Span(seed, start_us, duration, None, None if until_idle else linger_secs)
     habits = Habits(host, port, timeout_secs=timeout_secs)
     profiles = [monitor.profile for monitor in city.monitors]
     _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
+
+
+def _make_city(make: Callable[[], City], variants: _Variants) -> City:
+    """Make a city and give some of its data loggers the faults and keys that were asked for."""
+    share, names, encrypted, seed = variants
+    try:
+        city = make()
+        if share is not None or names:
+            faults = find_faults(names) or FAULTS
+            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=seed)
+    except Hj212Error as error:
+        _refuse(str(error))
+    return add_keys(city, encrypted, seed=seed)
+
+
+def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> None:
+    """Write what is to be known of a city, and say so."""
+    try:
+        written = write_registry(city, registry_out) if registry_out else []
+        written += [write_truth(city, truth)] if truth else []
+    except OSError as error:
+        _refuse(str(error))
+    typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
+    for path in written:
+        typer.echo(f"wrote {path}", err=True)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -205,8 +254,8 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _read_cns(text: str) -> tuple[str, ...]:
     cns = _split(text)
-    if not cns or not set(cns) <= set(KNOWN_CNS):
-        _refuse(f"--cn {text!r}: expected some of {_ALL_CNS}")
+    if not cns or not set(cns) <= {*KNOWN_CNS, *MORE_CNS}:
+        _refuse(f"--cn {text!r}: expected some of {','.join((*KNOWN_CNS, *MORE_CNS))}")
     return cns
 
 
@@ -324,6 +373,10 @@ def _summarise(report: dict[str, Any]) -> Iterable[str]:
     for cn, row in report["by_cn"].items():
         yield f"{cn:<6}{row['sent']:>10}{row['acked']:>10}{row['unacked']:>10}"
     yield f"{'all':<6}{report['sent']:>10}{report['acked']:>10}{report['unacked']:>10}"
+    if report["by_fault"]:
+        yield f"{'fault':<22}{'sent':>8}{'acked':>8}{'never':>8}"
+    for slug, row in report["by_fault"].items():
+        yield f"{slug:<22}{row['sent']:>8}{row['acked']:>8}{row['unacked']:>8}"
     yield f"resent {report['resent']}, never sent {report['unsent']}, at most {report['lag_max_secs']} s late"
     yield f"connects {report['connects']}, errors {report['errors']}, {report['seconds']} s"
     if report["acked"]:

@@ -129,5 +129,5 @@ class Fleet:
 
 
 def is_complete(report: dict[str, Any]) -> bool:
-    """Tell whether everything that fell due was sent and acknowledged."""
+    """Tell whether everything that fell due was sent and acknowledged, faulty data loggers aside."""
     return not report["unacked"] and not report["unsent"]

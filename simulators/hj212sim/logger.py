@@ -19,6 +19,7 @@ from hj212sim.schedule import US, Schedule, Upload
 from hj212sim.uploads import UploadWriter, Written, is_answer_to
 
 _CONNECT_TIMEOUT_SECS = 10.0
+_PIECE_SECS = 0.02  # between two parts of a frame that is sent in pieces
 
 
 class Habits(NamedTuple):
@@ -89,6 +90,8 @@ class DataLogger:
     def __init__(self, writer: UploadWriter, schedule: Schedule, world: World) -> None:
         self.finished = asyncio.Event()
         self._writer = writer
+        self._fault = writer.profile.fault
+        self._fault_slug = self._fault.fault.slug if self._fault is not None else ""
         self._schedule = schedule
         self._world = world
         self._backlog: deque[Upload] = deque()
@@ -101,8 +104,15 @@ class DataLogger:
         self._is_closed = False
 
     @property
+    def is_refused(self) -> bool:
+        """Whether a fault of its own keeps its uploads without an answer, as long as the host has no setting for it."""
+        return self._fault is not None and self._fault.is_refused
+
+    @property
     def unsent_count(self) -> int:
-        """Uploads that fell due and were never sent."""
+        """Uploads that fell due and were never sent; those of a faulty data logger do not count."""
+        if self._fault is not None:
+            return 0
         return sum(not upload.transmissions for upload in self._backlog)
 
     def start(self, *, spread_secs: float) -> None:
@@ -147,6 +157,10 @@ class DataLogger:
         self._connect_after(0.0 if is_wanted else self._next_wait())
         self._advance()
 
+    def make_buffer(self) -> FrameBuffer:
+        """Make what cuts the host's answers out of a connection's bytes."""
+        return self._writer.make_buffer()
+
     def note_noise(self) -> None:
         """Count what came from the host and is no packet."""
         self._world.tally.errors += 1
@@ -167,12 +181,16 @@ class DataLogger:
             self._answer_timer.cancel()
         self._attempt = None
         self._wait_secs = world.habits.reconnect_first_secs
-        world.tally.note_acked(attempt.upload, time.perf_counter() - attempt.begun_at)
+        world.tally.note_acked(attempt.upload, time.perf_counter() - attempt.begun_at, self._fault_slug)
         if world.witnesses.acked is not None:
             world.witnesses.acked.note(self._writer.profile, attempt.upload, attempt.written)
-        if attempt.transmissions > 1 and not attempt.written.qn and self._link is not None:
-            # A second answer is on its way and has no QN: the next upload of this CN would take it for its own.
-            self._link.hang_up()
+        link = self._link
+        if link is not None and attempt.written.draft.echo:
+            link.send(attempt.written.draft.echo)
+        is_ambiguous = not attempt.written.qn or self._fault is not None
+        if attempt.transmissions > 1 and is_ambiguous and link is not None:
+            # A second answer is on its way without a QN of its own: the next upload would take it for its own.
+            link.hang_up()
         else:
             self._advance()
 
@@ -223,12 +241,17 @@ class DataLogger:
 
     def _transmit(self, attempt: Attempt) -> None:
         assert self._link is not None
-        world, upload = self._world, attempt.upload
-        world.tally.note_sent(upload, world.clock.now_us())
+        world, upload, draft = self._world, attempt.upload, attempt.written.draft
+        world.tally.note_sent(upload, world.clock.now_us(), self._fault_slug)
         upload.transmissions += 1
-        self._attempt = attempt
-        self._answer_timer = world.loop.call_later(world.habits.timeout_secs, self._miss_answer)
-        self._link.send(attempt.written.frame)
+        self._link.send(attempt.written.frame, draft.pieces)
+        if draft.asks:
+            self._attempt = attempt
+            self._answer_timer = world.loop.call_later(world.habits.timeout_secs, self._miss_answer)
+            return
+        if draft.hangs_up:
+            self._link.hang_up()
+        world.loop.call_soon(self._advance)
 
     def _miss_answer(self) -> None:
         """No answer in time: send again, or hang up after the last attempt."""
@@ -244,9 +267,16 @@ class DataLogger:
         """Keep the upload under way behind the others, so that one that is never answered holds up none."""
         if self._answer_timer is not None:
             self._answer_timer.cancel()
-        if self._attempt is not None:
-            self._backlog.append(self._attempt.upload)
-            self._attempt = None
+        if self._attempt is None:
+            return
+        if self.is_refused:
+            # It goes on as a real one does, and forgets the oldest when it has no more room.
+            if self._schedule.is_over(self._world.clock.now_us()):
+                self.finished.set()
+            if len(self._backlog) >= self._world.habits.backlog_limit - 1:
+                self._backlog.popleft()
+        self._backlog.append(self._attempt.upload)
+        self._attempt = None
 
     def _next_wait(self) -> float:
         """Return the time to wait before connecting, with jitter, and make the next one longer."""
@@ -278,7 +308,7 @@ class Link(asyncio.Protocol):
         self.gone = asyncio.Event()
         self.is_closing = False
         self._logger = logger
-        self._buffer = FrameBuffer()
+        self._buffer = logger.make_buffer()
         self._transport: asyncio.Transport | None = None
         self._is_wanted = False
 
@@ -306,10 +336,22 @@ class Link(asyncio.Protocol):
         self.gone.set()
         self._logger.link_lost(is_wanted=self._is_wanted and exc is None)
 
-    def send(self, frame: bytes) -> None:
-        """Send one frame; with one upload under way there is never much to hold."""
-        if self._transport is not None:
-            self._transport.write(frame)
+    def send(self, frame: bytes, pieces: int = 1) -> None:
+        """Send one frame; with one upload under way there is never much to hold.
+
+        Args:
+            frame: its bytes.
+            pieces: in how many parts they leave, a moment apart.
+        """
+        size = -(-len(frame) // pieces)
+        self._write(frame[:size])
+        loop = asyncio.get_running_loop()
+        for number in range(1, pieces):
+            loop.call_later(number * _PIECE_SECS, self._write, frame[number * size : (number + 1) * size])
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self.is_closing:
+            self._transport.write(data)
 
     def hang_up(self) -> None:
         """End the connection in order, to begin a fresh one."""

@@ -29,7 +29,7 @@ from hj212gw.errors import ConfigError
 from hj212gw.protocol import Edition
 from hj212sim.names import COUNTIES, INDUSTRIES, County, Industry, make_credit_code, make_names
 from hj212sim.readings import MODELS
-from hj212sim.schedule import KNOWN_CNS, Rhythm
+from hj212sim.schedule import BOOT, KNOWN_CNS, Rhythm
 from hj212sim.uploads import Profile
 
 YUXI_ENTERPRISES = 173
@@ -132,7 +132,10 @@ def make_yuxi(
 
 
 def _with_cns(monitor: Monitor, cns: tuple[str, ...]) -> Monitor:
-    return monitor._replace(profile=monitor.profile._replace(cns=cns))
+    profile = monitor.profile
+    if profile.edition is Edition.V2005:
+        cns = tuple(cn for cn in cns if cn != BOOT)
+    return monitor._replace(profile=profile._replace(cns=cns))
 
 
 def _make_enterprises(industries: list[Industry], rng: random.Random) -> list[Enterprise]:

@@ -15,13 +15,18 @@ COLUMNS = {
         *("valid_from", "valid_to"),
     ),
 }
+KEYS = "cipher_keys.csv"  # written where there are any
+_KEY_COLUMNS = ("mn", "key_id", "secret", "valid_from", "valid_to")
 _ALWAYS = ("", "")  # valid_from and valid_to: simulated time may be any
-_PRIVATE = 0o600  # data_loggers.csv holds passwords
+_SECRETS = frozenset(("pw", "secret"))
+_PRIVATE = 0o600  # data_loggers.csv holds passwords, cipher_keys.csv keys
 _PUBLIC = 0o644
 
 
 def write_registry(city: City, directory: Path) -> list[Path]:
-    """Write enterprises.csv, outlets.csv and data_loggers.csv; files of these names are replaced.
+    """Write enterprises.csv, outlets.csv, data_loggers.csv and, where any has a key, cipher_keys.csv.
+
+    Files of these names are replaced.
 
     Args:
         city: what they say.
@@ -39,7 +44,13 @@ def write_registry(city: City, directory: Path) -> list[Path]:
         "outlets.csv": ((row.outlet, row.enterprise, row.name, row.medium, *_ALWAYS) for row in city.monitors),
         "data_loggers.csv": sorted(map(_logger_row, city.monitors)),
     }
-    return [_write(directory / name, rows[name]) for name in COLUMNS]
+    written = [_write(directory / name, columns, rows[name]) for name, columns in COLUMNS.items()]
+    keys = sorted(
+        (monitor.profile.mn, key.key_id, key.secret.hex(), *_ALWAYS)
+        for monitor in city.monitors
+        if (key := monitor.profile.key) is not None
+    )
+    return [*written, _write(directory / KEYS, _KEY_COLUMNS, keys)] if keys else written
 
 
 def _logger_row(monitor: Monitor) -> tuple[str, ...]:
@@ -57,14 +68,14 @@ def _logger_row(monitor: Monitor) -> tuple[str, ...]:
     )
 
 
-def _write(path: Path, rows: Iterable[tuple[object, ...]]) -> Path:
-    mode = _PRIVATE if "pw" in COLUMNS[path.name] else _PUBLIC
+def _write(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Path:
+    mode = _PRIVATE if _SECRETS.intersection(columns) else _PUBLIC
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS[path.name])
+            writer.writerow(columns)
             writer.writerows(rows)
         part.replace(path)
     finally:

@@ -8,16 +8,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hj212sim.schedule import US, Upload
+from hj212sim.faults import FAULTS
+from hj212sim.schedule import MORE_CNS, US, Upload
 from hj212sim.uploads import Profile, Written
 
 
 class Tally:
-    """Counts of one run, shared by its data loggers; memory does not grow with the packets."""
+    """Counts of one run, shared by its data loggers; memory does not grow with the packets.
+
+    Attributes:
+        sent, acked, resent: of data loggers that behave well: what stays without an answer is the host's doing.
+        faulty_sent, faulty_acked: of the others, by fault.
+    """
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
         self.acked: Counter[str] = Counter()
+        self.faulty_sent: Counter[str] = Counter()
+        self.faulty_acked: Counter[str] = Counter()
         self.resent = 0
         self.connects = 0
         self.errors = 0
@@ -25,16 +33,22 @@ class Tally:
         self.lag_max_us = 0
         self._latencies: Counter[float] = Counter()
 
-    def note_sent(self, upload: Upload, now_us: int) -> None:
-        """Count a transmission, before it is made."""
+    def note_sent(self, upload: Upload, now_us: int, fault: str = "") -> None:
+        """Count a transmission, before it is made, of a data logger with this fault."""
+        if fault:
+            self.faulty_sent[fault] += not upload.transmissions
+            return
         if upload.transmissions:
             self.resent += 1
             return
         self.sent[upload.cn] += 1
         self.lag_max_us = max(self.lag_max_us, now_us - upload.due_us)
 
-    def note_acked(self, upload: Upload, secs: float) -> None:
+    def note_acked(self, upload: Upload, secs: float, fault: str = "") -> None:
         """Count an answer and the real time it took from the first transmission on this connection."""
+        if fault:
+            self.faulty_acked[fault] += 1
+            return
         self.acked[upload.cn] += 1
         # Three digits of a latency keep the number of different ones small.
         self._latencies[float(f"{secs * 1000:.3g}")] += 1
@@ -62,9 +76,11 @@ class Tally:
             "unacked": sent - acked,
             "unsent": unsent,
             "resent": self.resent,
-            "by_cn": {
-                cn: {"sent": count, "acked": self.acked[cn], "unacked": count - self.acked[cn]}
-                for cn, count in sorted(self.sent.items())
+            "by_cn": {cn: _count(count, self.acked[cn]) for cn, count in sorted(self.sent.items())},
+            "by_fault": {
+                fault.slug: _count(self.faulty_sent[fault.slug], self.faulty_acked[fault.slug])
+                for fault in FAULTS
+                if self.faulty_sent[fault.slug]
             },
             "connects": self.connects,
             "errors": self.errors,
@@ -74,6 +90,10 @@ class Tally:
             "lag_max_secs": round(self.lag_max_us / US, 3),
             "seconds": round(secs, 3),
         }
+
+
+def _count(sent: int, acked: int) -> dict[str, int]:
+    return {"sent": sent, "acked": acked, "unacked": sent - acked}
 
 
 class Witness:
@@ -94,7 +114,7 @@ class Witness:
             written.qn,
             written.data_time_text,
             written.digest,
-            str(len(profile.factors)),
+            str(0 if upload.cn in MORE_CNS else len(profile.factors)),
         )
         os.write(self._descriptor, ("\t".join(cells) + "\n").encode("ascii"))
 

@@ -21,6 +21,11 @@ MINUTE = "2051"
 HOUR = "2061"
 DAY = "2031"
 KNOWN_CNS = (REAL_TIME, MINUTE, HOUR, DAY)
+STATE = "2021"  # of equipment, at the start and every hour
+RUN_TIME = "2041"  # of equipment, a day's
+BOOT = "2081"  # of the data logger, at the start and every day; 2005 has none
+MORE_CNS = (STATE, RUN_TIME, BOOT)  # sent where asked for; they carry no readings
+MOMENT_CNS = frozenset((REAL_TIME, STATE, BOOT))
 MIN_INTERVALS_MINS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # HJ 212-2017 table 4, MinInterval
 
 
@@ -75,7 +80,7 @@ class Schedule:
     """The uploads of one data logger, endless until told otherwise.
 
     Args:
-        cns: commands it sends, of `KNOWN_CNS`.
+        cns: commands it sends, of `KNOWN_CNS` and `MORE_CNS`.
         rhythm: their spacing.
         start_us: the first upload is due then or later; a period that ends after it counts.
     """
@@ -91,6 +96,10 @@ class Schedule:
     def next_due_us(self) -> int | None:
         """When the next upload falls due; None when there is none."""
         return self._next.due_us if self._next is not None else None
+
+    def is_over(self, now_us: int) -> bool:
+        """Tell whether nothing falls due any more, though what fell due before may not have been taken."""
+        return self._next is None or (self._end_us is not None and now_us >= self._end_us)
 
     def end_at(self, end_us: int) -> None:
         """Let nothing fall due at this moment or later."""
@@ -114,7 +123,7 @@ class Schedule:
         self._next = self._find_next()
         # Two uploads may fall due in one millisecond; a QN tells one from another (HJ 212-2017 6.3.2 table 3).
         self._last_qn_ms = max(due_us // 1000, self._last_qn_ms + 1)
-        if series.cn == REAL_TIME:
+        if series.cn in MOMENT_CNS:
             return Upload(series.cn, due_us, due_us // US, 0, self._last_qn_ms)
         start_us = due_us - series.delay_us - series.period_us
         return Upload(series.cn, due_us, start_us // US, series.period_us // US, self._last_qn_ms)
@@ -137,10 +146,13 @@ def _make_series(cn: str, rhythm: Rhythm, start_us: int) -> _Series:
         series = _Series(cn, rhythm.min_interval_mins * 60 * US, delay_ms * 1000)
     elif cn == HOUR:
         series = _Series(cn, _HOUR_SECS * US, 2 * delay_ms * 1000)
+    elif cn in MOMENT_CNS:
+        period_us = (_HOUR_SECS if cn == STATE else _DAY_SECS) * US
+        series = _Series(cn, period_us, start_us % period_us)
     else:
         series = _Series(cn, _DAY_SECS * US, 4 * delay_ms * 1000)
     # Uploads fall due at whole periods plus their delay; only for days the wire's zone matters.
-    offset_secs = _WIRE_OFFSET_SECS if cn == DAY else 0
+    offset_secs = _WIRE_OFFSET_SECS if cn in (DAY, RUN_TIME) else 0
     past_us = (start_us + offset_secs * US - series.delay_us) % series.period_us
     series.due_us = start_us + (-past_us % series.period_us)
     return series

@@ -17,6 +17,7 @@
         RowsRefused             quarantine: these rows will never be stored
         SchemaMismatch          stop the drain: migrate first
         PositionMoved           stop the drain: somebody else drained this journal
+      EvidenceError             evidence cannot be made or read: says what is missing
 """
 
 
@@ -108,3 +109,9 @@ class PositionMoved(StoreError):
     """The journal's position in the database is not where this drain left it."""
 
     reason = "position_moved"
+
+
+class EvidenceError(Hj212Error):
+    """Evidence cannot be made of what was asked for, or a file is no evidence."""
+
+    reason = "evidence"

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from hj212gw.cli import decode as decode_module
-from hj212gw.protocol import crc_text, encode_frame
+from hj212gw.protocol import crc_text, encode_frame, encode_frame_as, make_dialect
 
 MN = "010000A8900016F000169DC0"
 CP = "DataTime=20160801084000;w01018-Min=40.1,w01018-Avg=40.2,w01018-Max=40.3,w01018-Cou=10.5,w01018-Flag=N"
@@ -19,6 +19,7 @@ KEYS = [
     "offset",
     "edition",
     "encrypted",
+    "key_id",
     "qn",
     "st",
     "cn",
@@ -65,7 +66,7 @@ def test_a_frame_is_one_object_with_every_key() -> None:
     (found,) = run_json(make_frame())
     assert list(found) == KEYS
     assert found == {
-        "ok": True, "offset": 0, "edition": "2017", "encrypted": False, "qn": "20160801085000001", "st": "32",
+        "ok": True, "offset": 0, "edition": "2017", "encrypted": False, "key_id": None, "qn": "20160801085000001", "st": "32",
         "cn": "2051", "pw": "******", "mn": MN, "flag": 5, "pnum": None, "pno": None, "rf": False, "extra": [],
         "cp": [
             [["DataTime", "20160801084000"]],
@@ -92,7 +93,7 @@ def test_spans_come_in_the_order_of_the_stream() -> None:
         (False, 7 + len(bad), "crc"),
         (True, 7 + 2 * len(bad), None),
     ]
-    assert list(found[0]) == ["ok", "offset", "reason", "detail", "raw"]
+    assert list(found[0]) == ["ok", "offset", "reason", "detail", "encrypted", "dialect", "raw"]
     assert found[0]["raw"] == "\\x01\\x02noise"
     assert run(data, "--json").exit_code == 1
 
@@ -200,6 +201,43 @@ def test_a_command_without_readings_has_none() -> None:
     assert found["readings"] == []
     assert (found["pnum"], found["pno"], found["rf"], found["extra"]) == (2, 1, True, [["USCC", "91A"]])
     assert found["edition"] == "2025"
+
+
+def test_a_bad_frame_is_told_with_the_dialect_that_accepts_it() -> None:
+    """And with that option it is a frame with a warning of the same name."""
+    bad = encode_frame_as(make_frame()[6:-6], make_dialect(["crc_modbus", "closing_missing"]))
+    (found,) = run_json(bad)
+    assert found["dialect"] == ["crc_modbus", "closing_missing"]
+    options = ("--dialect", "crc_modbus", "--dialect", "closing_missing")
+    assert f"it would be accepted with {' '.join(options)}\n" in run(bad).stdout
+    (frame,) = run_json(bad, *options)
+    assert (frame["ok"], frame["warnings"]) == (True, ["crc_modbus", "closing_missing"])
+    noise = run_json(b"GET / HTTP/1.1\r\n\r\n")[0]
+    assert (noise["encrypted"], noise["dialect"]) == (False, [])
+    unknown = run(bad, "--dialect", "modbus")
+    assert unknown.exit_code == 2
+    assert "crc_modbus_swapped" in unknown.stderr
+
+
+def test_encrypted_frames_need_their_key(tmp_path: Path) -> None:
+    """The samples of annex A.2; the key is in a file, alone or by MN, and is never printed."""
+    stream = sample(164) + sample(165)
+    alone, by_mn, other = tmp_path / "zeros.key", tmp_path / "keys.csv", tmp_path / "other.key"
+    alone.write_text("0" * 16 + "\n")
+    by_mn.write_text(f"valid_from,mn,secret,key_id\n,{MN},{'31' * 16},first\n,{MN},{'30' * 16},second\n\n")
+    other.write_text("1" * 16)
+    for item in run_json(stream) + run_json(stream, "--key", str(other)):
+        assert (item["ok"], item["encrypted"]) == (False, True)
+    assert "looks encrypted: give its key with --key FILE" in run(stream).stdout
+    for path, key_id in ((alone, "zeros"), (by_mn, "second")):
+        found = run_json(stream, "--key", str(path))
+        assert [(item["ok"], item["encrypted"], item["key_id"]) for item in found] == [(True, True, key_id)] * 2
+        assert [item["warnings"] for item in found] == [[], ["cipher_printed"]]
+        assert found[0]["readings"][0]["avg"] == 1.35  # type: ignore[index]
+        text = run(stream, "--key", str(path)).output
+        assert f"  key      {key_id}\n" in text
+        assert "0" * 16 not in text
+    assert run_json(make_frame(), "--key", str(alone))[0]["encrypted"] is False
 
 
 def test_people_get_names_and_units() -> None:

@@ -3,13 +3,26 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from hj212gw.cli import encode as encode_module
-from hj212gw.protocol import Frame, FrameBuffer, Packet, parse_data_area, parse_packet, parse_readings
+from hj212gw.protocol import (
+    Dialect,
+    Frame,
+    FrameBuffer,
+    Key,
+    Packet,
+    make_dialect,
+    open_frame,
+    parse_data_area,
+    parse_packet,
+    parse_readings,
+)
+from hj212gw.protocol.dialects import SLUGS
 
 MN = "010000A8900016F000169DC0"
 USUAL = ["--st", "32", "--cn", "2011", "--mn", MN]
@@ -143,3 +156,42 @@ def test_what_is_encoded_can_be_decoded() -> None:
     frame = subprocess.run([*command, "encode", *arguments], capture_output=True, check=True, timeout=60).stdout
     text = subprocess.run([*command, "decode"], input=frame, capture_output=True, check=True, timeout=60).stdout
     assert "w01018  化学需氧量  mg/L  1.2  N" in text.decode()
+
+
+SPOKEN = [*USUAL, *QN, "--data-time", "20260301080000", "--reading", "w01018:Rtd=1.2,Flag=N"]
+
+
+def test_a_frame_is_encrypted_with_the_key_of_a_file(tmp_path: Path) -> None:
+    """Length and CRC stay; `decode --key` is the way back; the printed form is an option."""
+    path = tmp_path / "k1.key"
+    path.write_text("0123456789abcdef")
+    plain = run(*SPOKEN, "--edition", "2025").stdout_bytes
+    key = Key("k1", b"0123456789abcdef")
+    for options, warnings in (((), ()), (("--printed",), ("cipher_printed",))):
+        raw = run(*SPOKEN, "--edition", "2025", "--key", str(path), *options).stdout_bytes
+        assert (raw[:6], raw[-6:]) == (plain[:6], plain[-6:])
+        assert open_frame(raw, Dialect(keys=(key,))) == (plain[6:-6], raw[6:-6], warnings, "k1")
+
+
+def test_what_2025_sends_plain_is_not_encrypted(tmp_path: Path) -> None:
+    """An answer stays as it is, and that is said."""
+    path = tmp_path / "keys.csv"
+    path.write_text(f"{MN},k1,0123456789abcdef\n")
+    arguments = ["--st", "91", "--cn", "9014", "--mn", MN, *QN, "--edition", "2025"]
+    result = run(*arguments, "--key", str(path))
+    assert result.stdout_bytes == run(*arguments).stdout_bytes
+    assert "note: CN 9014 is sent plain" in result.stderr
+    assert "has no key for MN 18AAH" in refuse("--st", "31", "--cn", "2011", "--mn", "18AAH", "--key", str(path))
+    assert "cannot be told of an encrypted" in refuse(*USUAL, "--key", str(path), "--dialect", "length_characters")
+    assert "give --key" in refuse(*USUAL, "--printed")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_frame_can_be_written_in_a_dialect(slug: str) -> None:
+    """To try a gateway with; unknown dialects are refused."""
+    raw = run(*SPOKEN, "--field", "i11001-Info=//清//", "--dialect", slug).stdout_bytes
+    assert (
+        open_frame(raw, make_dialect([slug])).segment
+        == run(*SPOKEN, "--field", "i11001-Info=//清//").stdout_bytes[6:-6]
+    )
+    assert "crc_modbus_swapped" in refuse(*USUAL, "--dialect", "modbus")

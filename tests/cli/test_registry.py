@@ -45,7 +45,7 @@ def dsn(postgres_dsn):
 def bad_file(tmp_path):
     """A file with a bad password and a bad interval in its third line."""
     lines = (EXAMPLES / "data_loggers.csv").read_text(encoding="utf-8").splitlines()[:2]
-    lines.append(f"530401A8900016F000169D09,{SECRET} 2,32,,2011,0,10,,,")
+    lines.append(f"530401A8900016F000169D09,{SECRET} 2,32,,2011,0,10,,,,")
     path = tmp_path / "bad.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
@@ -119,7 +119,8 @@ def test_import_and_export_round_trip(dsn, tmp_path):
     assert json.loads(second.stdout)["changes"]["outlets"] == {"new": 0, "replaced": 0, "unchanged": 6, "registered": 0}
     exported = run("export", tmp_path, "--dsn", dsn, "--json")
     assert exported.exit_code == 0
-    assert [file["rows"] for file in json.loads(exported.stdout)["files"]] == [4, 6, 7]
+    assert [file["rows"] for file in json.loads(exported.stdout)["files"]] == [4, 6, 7, 1, 1, 1, 3, 6, 1]
+    assert "keys are never exported" in exported.stderr
     for file in FILES:
         assert (tmp_path / Path(file).name).read_bytes() == Path(file).read_bytes()
 
@@ -189,6 +190,82 @@ def test_export_into_a_place_that_cannot_be_written(dsn, tmp_path):
     result = run("export", tmp_path / "file" / "below", "--dsn", dsn)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
+
+
+PAPER, NEW = "530401A8900016F000169D01", "530401A8900016F000169D99"
+
+
+def replace(dsn, *more, old=PAPER, new=NEW, at="2026-03-01T08:30"):
+    """Replace a data logger."""
+    return run("replace-logger", old, new, "--at", at, "--dsn", dsn, *more)
+
+
+def test_replace_logger_end_to_end(dsn, tmp_path):
+    """A replacement is dry at first, then done, and refused the second time; the export shows both rows."""
+    assert run("import", "--dsn", dsn, *FILES).exit_code == 0
+    pw = tmp_path / "pw"
+    pw.write_text(f"{SECRET}\n")
+    dry = replace(dsn, "--dry-run", "--json")
+    assert (dry.exit_code, json.loads(dry.stdout)["written"]) == (0, False)
+    assert "a dry run" in dry.stderr
+    done = replace(dsn, "--pw-file", pw, "--json")
+    document = json.loads(done.stdout)
+    assert (document["ok"], document["written"], document["refusal"]) == (True, True, "")
+    assert document["changes"]["data_loggers"] == {"ended": 1, "moved": 1}
+    assert "data_loggers: 1 ended, 1 moved" in done.stderr
+    again = replace(dsn)
+    assert again.exit_code == 1
+    assert f"nothing was replaced: expected a data logger that is registered at 2026-03-01T08:30, came '{PAPER}'" in (
+        again.stderr
+    )
+    refused = replace(dsn, "--json", old="530402A8900016F000169D05", new=NEW, at="2026-04-01")
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["ok"] is False
+    assert SECRET not in done.stdout + done.stderr + again.stderr + refused.stderr
+    run("export", tmp_path / "out", "--dsn", dsn)
+    rows = (tmp_path / "out" / "data_loggers.csv").read_text(encoding="utf-8").splitlines()
+    assert [row[-31:] for row in rows if row.startswith(PAPER)] == ["main,2025-01-01,2026-03-01T08:30"[-31:]]
+    assert [row for row in rows if row.startswith(f"{NEW},{SECRET},") and row.endswith(",main,2026-03-01T08:30,")]
+
+
+# arguments, what is said
+WRONG_REPLACEMENTS = [
+    ((PAPER, NEW, "--at", "yesterday"), "expected 2026-01-01 or 2026-01-01T08:00"),
+    ((PAPER, NEW, "--at", "2026-02-30"), "came '2026-02-30'"),
+    ((PAPER, "a b", "--at", "2026-03-01"), "NEW"),
+    ((PAPER, NEW), "--at"),
+    ((PAPER, NEW, "--at", "2026-03-01", "--pw-file", "no-such-file"), "no-such-file cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_REPLACEMENTS)
+def test_replace_logger_refuses_wrong_arguments(arguments, message):
+    """What cannot be read is a fault of usage, before any database is asked."""
+    result = run("replace-logger", *arguments, "--dsn", NO_DATABASE, COLUMNS="200")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"two words", b"", b"\xff\xfe"])
+def test_replace_logger_hides_a_wrong_password(content, tmp_path):
+    """A password file that holds no password is named, its content is not."""
+    pw = tmp_path / "pw"
+    pw.write_bytes(content)
+    result = run("replace-logger", PAPER, NEW, "--at", "2026-03-01", "--pw-file", pw, "--dsn", NO_DATABASE)
+    assert result.exit_code == 2
+    assert "words" not in result.stderr
+
+
+def test_replace_logger_says_what_does_not_move():
+    """Help tells what stays with the device."""
+    text = " ".join(run("replace-logger", "--help", COLUMNS="200").stdout.split())
+    assert "Dialects, time labels and keys do not move: they belong to the device" in text
+
+
+def test_replace_logger_needs_a_database():
+    """A database that does not answer, or is not named, has its exit code here too."""
+    assert replace(NO_DATABASE).exit_code == 4
+    assert run("replace-logger", PAPER, NEW, "--at", "2026-03-01").exit_code == 3
 
 
 def test_commands_run_in_a_plain_locale(bad_file):

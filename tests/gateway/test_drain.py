@@ -8,10 +8,14 @@ import pytest
 from tests.gateway.support import DRAIN_LIMITS, MN, Counts, eventually, frame, live_gateway
 from tests.support import secs
 
+from hj212gw.clock import Clock
 from hj212gw.errors import JournalCorrupt
 from hj212gw.protocol.times import format_data_time
+from hj212gw.registry import InputFile, import_files
+from hj212gw.registry.cells import format_moment
 from hj212gw.store.loggers import add_found_loggers
 from hj212gw.store.migrate import migrate
+from hj212gw.store.registry import RegistryStore
 
 
 @pytest.fixture
@@ -172,6 +176,34 @@ async def test_registry_change_is_heard(tmp_path, database):
         assert await database.value("SELECT count(*) FROM v_readings") == 700
         await keep(line, current(700))
         await database.until("SELECT count(*) FROM v_readings", 701)
+
+
+async def test_held_packets_belong_to_the_outlet_of_their_data_time(tmp_path, database):
+    """Registered later, with channels of before: readings keep their arrival and take the outlet of their DataTime."""
+    cut = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=90)
+    async with live_gateway(tmp_path, dsn=database.dsn, accepts_unknown=False) as live:
+        line = await live.connect()
+        await keep(line, current(0), current(3600))
+        await database.stored(2)
+        arrivals = await database.value("SELECT array_agg(received_at ORDER BY received_at) FROM v_packets")
+        async with RegistryStore.open(database.dsn) as store:
+            report = await import_files(store, registry_of(MN, cut), Clock())
+        assert not report.has_errors, [str(finding) for finding in report.findings.kept()]
+        await database.until("SELECT count(*) FROM v_readings", 2)
+    rows = await database.connection.fetch("SELECT outlet, role, received_at FROM v_readings ORDER BY data_time")
+    assert [tuple(row) for row in rows] == [("o1", "standby", arrivals[0]), ("o2", "standby", arrivals[1])]
+    assert await database.value("SELECT count(*) FROM v_packets WHERE state = 'stored'") == 2
+
+
+def registry_of(mn, cut):
+    """Files that register a data logger whose readings are another outlet's from a moment on."""
+    contents = [
+        "enterprise,name,credit_code,county,level,valid_from,valid_to\ne1,x,,,other,,",
+        "outlet,enterprise,name,medium,valid_from,valid_to\no1,e1,x,water,,\no2,e1,x,water,,",
+        f"mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,role,valid_from,valid_to\n{mn},,32,o1,,,,,standby,,",
+        f"mn,st,factor,outlet,valid_from,valid_to\n{mn},32,,o2,{format_moment(cut)},",
+    ]
+    return [InputFile(f"{place}.csv", content.encode()) for place, content in enumerate(contents)]
 
 
 async def test_drained_through_tells_what_is_stored(tmp_path, database):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from tests.gateway.support import MN, Counts, frame
+from tests.gateway.support import MN, Counts, eventually, frame, live_gateway
 from tests.protocol.test_diagnosis import FAULTS, minute, segment
 
 from hj212gw.clock import to_us
@@ -18,7 +18,9 @@ from hj212gw.protocol import encode_frame
 from hj212gw.protocol.crc import modbus_crc16
 from hj212gw.protocol.diagnosis import InForce
 from hj212gw.protocol.times import format_data_time, format_qn
+from hj212gw.store.loggers import KnownLogger
 from hj212gw.store.migrate import migrate
+from hj212gw.store.proposals import read_time_labels
 
 AT = datetime(2026, 3, 1, 0, 0, 5, tzinfo=UTC)
 PEER = "10.0.0.1:5000"
@@ -264,3 +266,34 @@ async def test_batch_carries_proposals(tmp_path, connection):
         }
         assert (await maker.make(connection, [group._replace(seq=2)], 1)).proposals == ()
         maker.forget_numbers()
+
+
+async def test_labels_and_intervals_of_the_registry_are_in_force(tmp_path, connection):
+    """The label of the ST goes before that of any ST; what is over, or not yet, is not in force."""
+    rows = [("", "2051", "end", None), ("32", "2051", "sent", None), ("32", "2061", "end", AT - SECOND)]
+    for st, cn, label, end in rows:
+        await connection.execute(
+            "INSERT INTO time_labels (mn, st, cn, label, valid_to) VALUES ($1, $2, $3, $4, $5)", MN, st, cn, label, end
+        )
+    admission = Admission(accepts_unknown=True, snapshot=tmp_path / "registry.json")
+    admission.replace([KnownLogger(MN, None, "32", 60, 5)])
+    maker = BatchMaker(admission)
+    maker.labels = await read_time_labels(connection, AT)
+    assert maker._in_force(MN, "32", "2051") == InForce("sent", 5)
+    assert maker._in_force(MN, "31", "2051") == InForce("end", 5)
+    assert maker._in_force(MN, "32", "2061") == InForce("start", 5)
+    assert maker._in_force("OTHER", "32", "2051") == InForce("start", None)
+
+
+async def test_noise_on_a_connection_is_noted(tmp_path):
+    """Of nobody before a packet came, then of the only data logger that speaks there."""
+    noise = []
+    async with live_gateway(tmp_path) as live:
+        live.intake.on_noise = lambda *facts: noise.append(facts[2:])
+        line = await live.connect()
+        await line.send(b"AT+CSQ\r" + frame(1) + b"+++" + frame(2))
+        await eventually(lambda: len(live.frames()) == 2)
+        other = await live.connect()
+        await other.send(frame(3) + frame(4, mn="OTHER") + b"+++" + frame(5))
+        await eventually(lambda: len(live.frames()) == 5)
+    assert noise == [("", b"AT+CSQ\r"), (MN, b"+++"), ("", b"+++")]

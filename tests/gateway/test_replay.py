@@ -142,6 +142,26 @@ async def test_what_is_derived_otherwise_now_replaces_with_history(archive):
     assert await archive.admin.fetchval("SELECT count(*) FROM dirty") == 1
 
 
+async def test_states_and_parts_come_back_as_they_were(archive):
+    """What is not there is derived again, the day is marked, and a second run changes nothing."""
+    cps = ["DataTime=20260301080000;SB1-RS=1", "DataTime=20260301080000;SB1-RS=2", "DataTime=20260301090000;SB1-RS=1"]
+    header = f"ST=32;CN=2021;PW=123456;MN={MN};Flag=7;PNUM=2;PNO=1"
+    frames = [encode_frame(f"QN=2026030109000000{i};{header};CP=&&{cp}&&".encode()) for i, cp in enumerate(cps)]
+    await archive.drain([(to_us(DAY) + 10 + number, raw) for number, raw in enumerate(frames)])
+
+    async def dump():
+        tables = ("states", "sub_packets", "dirty")
+        return [await archive.admin.fetch(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]
+
+    before = await dump()
+    assert [len(rows) for rows in before] == [2, 2, 1]
+    await archive.replay()
+    assert await dump() == before
+    await archive.admin.execute("DELETE FROM states; DELETE FROM sub_packets; DELETE FROM dirty")
+    await archive.replay()
+    assert await dump() == before
+
+
 async def test_only_the_data_logger_asked_for(archive):
     """And only arrivals of the range: its start is in it, its end is not."""
     moment = to_us(DAY)

@@ -82,6 +82,10 @@ def test_encrypted_packet_whose_key_is_gone_stays_sealed():
     )
     assert rows.table is None
     assert not rows.reading_count
+    part = make_rows(
+        read_arrival(raw.replace(b"Flag=9;", b"Flag=11;PNUM=2;PNO=1;"), AT, "p", Note("key-4")), logger_id=1
+    )
+    assert part.part is None
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -61,6 +61,28 @@ async def test_port_that_is_taken_is_named(tmp_path):
         assert live.address == (host, port)
 
 
+async def test_keys_file_that_is_wrong_stops_the_start(tmp_path):
+    """Who names a keys file is told what is wrong with it before a port opens or the journal is touched."""
+    with pytest.raises(ConfigError, match=r"registry\.keys_file = .*none.csv cannot be read"):
+        await make_gateway(tmp_path).start(accepts_unknown=True, keys_file=tmp_path / "none.csv")
+    assert not (tmp_path / "journal").exists()
+
+
+async def test_keys_file_is_followed_while_running(tmp_path):
+    """A key that is written into the file while the gateway runs counts a second later."""
+    keys = tmp_path / "keys.csv"
+    keys.write_text("mn,key_id,secret,valid_from,valid_to\n")
+    gateway = make_gateway(tmp_path)
+    await gateway.start(accepts_unknown=True, keys_file=keys)
+    try:
+        assert gateway._admission.dialect_of("MN1") is None
+        keys.write_text(f"mn,key_id,secret,valid_from,valid_to\nMN1,k1,{'0' * 32},,\n")
+        dialect = await eventually(lambda: gateway._admission.dialect_of("MN1"))
+        assert [key.secret for key in dialect.keys] == [bytes(16)]
+    finally:
+        await gateway.stop()
+
+
 async def test_journal_in_use_is_refused(tmp_path):
     """A second gateway on the same directory is told who has it; the first goes on."""
     async with live_gateway(tmp_path) as live:

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from tests.strategies import data_areas
 
 from hj212gw.errors import PacketError
+from hj212gw.metrics import REJECT_REASONS
 from hj212gw.protocol import Discard, Frame, FrameBuffer, crc_text, encode_frame, parse_packet
 from hj212gw.protocol.codes import is_known_st
 from hj212gw.protocol.crc import modbus_crc16
 from hj212gw.protocol.diagnosis import MAX_EVIDENCE, InForce, diagnose_packet, diagnose_reject, mark_reused
 from hj212gw.protocol.factors import find_factor
-from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS
+from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS, fault_table
 from hj212gw.protocol.tables import read_table
 from hj212gw.protocol.times import format_data_time, format_qn, parse_qn
-from hj212gw.telemetry import REJECT_REASONS
 
 AT = datetime(2026, 3, 1, 0, 0, 5, tzinfo=UTC)  # 08:00:05 on the wire
 MN = "010000A8900016F000169DC0"
@@ -246,6 +246,21 @@ def test_any_packet_is_diagnosed(cp, cn, tail):
     assert len({proposal[:5] for proposal in found}) == len(found)
     for proposal in found:
         assert_clean(proposal)
+
+
+moments = st.one_of(
+    st.sampled_from(["00010101000000", "00010101080000", "99991231235959", "20260301080000", "20260301075959"]),
+    st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda moment: f"{moment:%4Y%m%d%H%M%S}"),  # noqa: DTZ001
+    st.integers(-200_000, 200_000).map(lambda secs: format_data_time(AT + timedelta(seconds=secs))),
+)
+
+
+@given(moments, moments, st.sampled_from(["2011", "2051", "2061", "2031", "2111"]), st.sampled_from([None, 1, 10, 30]))
+def test_any_moments_are_diagnosed(data_time, qn, cn, interval):
+    """Of any clock, from the year 1 to the year 9999."""
+    raw = minute(data_time, CN=cn, QN=f"{qn}999")
+    for label in ("start", "end", "sent"):
+        propose(framed(raw), in_force=InForce(label, interval))
 
 
 @pytest.mark.parametrize(
@@ -514,6 +529,32 @@ def test_answers_and_first_packets_need_no_mn():
     assert ("repair", "mn_empty") not in diagnose(framed(segment("i23005-Info=1", CN="1001", MN="", Flag="9")))
 
 
+def test_table_has_a_line_a_fault():
+    """For the documentation."""
+    assert len(fault_table().splitlines()) == len(REPAIRS) + 2
+    assert {fault.row for fault in REPAIRS.values()} <= set(range(41)) - {6, 29, 39}
+
+
+def test_key_that_is_gone_is_asked_for():
+    """A packet that was kept while its key was known."""
+    assert ("key", "sm4") in diagnose(GOOD, warnings=("key_missing",))
+
+
+def test_password_in_mn_is_masked():
+    """A ; that is missing makes it a part of MN."""
+    raw = framed(segment(PW=None).replace(b";Flag", f"PW={PW};Flag".encode()))
+    assert {found.mn for found in propose(raw)} == {f"{MN}PW=******"}
+    assert {found.mn for found in propose(raw[:-6] + modbus(raw[6:-6]) + b"\r\n")} == {f"{MN}PW=******"}
+
+
+def test_new_key_is_never_evidence():
+    """1014 carries one."""
+    raw = segment("SKCreateTime=20260301080000;NewSK=hush42hush42hush".encode("gbk").decode() + "|", CN="1014")
+    raw = raw.replace(b"|", ";x=正".encode("gbk"))
+    (found,) = [proposal for proposal in propose(framed(raw)) if proposal.value == "text_gbk"]
+    assert "NewSK=******" in found.evidence
+
+
 def test_what_one_packet_proves():
     """The end and the moment of sending; not the start, which a late packet looks like."""
     for lag, label, is_certain in (("080003", "start", True), ("081003", "end", False)):
@@ -527,6 +568,13 @@ def test_qn_used_twice_is_named():
     """By the one who saw both packets (section 17, row 40)."""
     found = mark_reused(parse_packet(segment()))
     assert found == (MN, "32", "2011", "repair", "qn_reused", "QN 20260301080004000 came twice")
+
+
+def test_upload_of_2005_needs_no_qn():
+    """Nor Flag: its samples have neither. With a Flag, or with codes of 2017, it is no upload of 2005."""
+    area = "DataTime=20260301080000;011-Rtd=35.5,011-Flag=N"
+    assert diagnose(framed(segment(area, QN=None, Flag=None))) == {("unit", "011 w01018 mg/L 1")}
+    assert ("repair", "qn_missing") in diagnose(framed(segment(area, QN=None)))
 
 
 def test_minute_data_out_of_step_is_named():

@@ -25,6 +25,7 @@ from hj212gw.protocol import (
     open_frame,
     parse_packet,
 )
+from hj212gw.protocol.cipher import decrypt_area
 from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, DialectOf, find_mn
 
 SMALL = 64
@@ -309,6 +310,21 @@ def test_cipher_text_whose_own_crc_is_right_by_chance_is_decrypted() -> None:
     assert plain.segment == raw[6:-6]
 
 
+def test_cipher_text_may_hold_every_mark_of_a_frame() -> None:
+    """A frame is cut by its length: neither &&, CRC and CR LF nor ## end one."""
+    block = b"&&1C80\r\n##\0\xff&&\r\n"
+    assert len(block) == 16
+    segment = make_segment("DataTime=2026030").replace(
+        b"030&&", b"030" + decrypt_area(block * 3, KEY.secret) + b"rest&&"
+    )
+    raw = encode_frame_as(segment, Dialect(keys=(KEY,)))
+    assert block * 3 in raw
+    stream = raw + encode_frame(make_segment()) + raw[:-2] + raw
+    for pieces in ([stream], bytewise(stream)):
+        events = run(pieces, lambda _: Dialect(keys=(KEY,)))
+        assert [event.segment for event in events] == [segment, make_segment(), segment, segment]
+
+
 def test_a_printed_cipher_is_no_text_although_its_crc_is_right_by_chance() -> None:
     """No key fits, so there is nothing to read."""
     dialect = Dialect(keys=(Key("other", b"1" * 16),))
@@ -347,6 +363,20 @@ def test_an_empty_area_that_lacks_a_mark_is_completed() -> None:
     (frame,) = run([raw], lambda _: None)
     assert isinstance(frame, Frame)
     assert frame.segment == raw[6:-6]
+
+
+@pytest.mark.parametrize("marks", [(b"&", b"&&"), (b"&&", b"&"), (b"&", b"&")])
+def test_one_mark_or_both_may_be_single(marks: tuple[bytes, bytes]) -> None:
+    """The first of them has a closing && and the right CRC, and yet no packet can be read from it."""
+    segment = make_segment()
+    sent = segment.replace(b"CP=&&", b"CP=" + marks[0])[:-2] + marks[1]
+    raw = encode_frame(sent)
+    (frame,) = run(bytewise(raw), lambda _: make_dialect(["single_ampersand"]))
+    assert isinstance(frame, Frame)
+    assert (frame.segment, frame.sent, frame.warnings) == (segment, sent, ("single_ampersand",))
+    assert find_dialect(raw) == (MN, ("single_ampersand",))
+    if marks[1] == b"&&":
+        assert run([raw], lambda _: None) == [Frame(sent, raw, 0)]
 
 
 def test_another_frame_inside_is_not_swallowed() -> None:

@@ -2,7 +2,19 @@
 
 import pytest
 
-from hj212gw.protocol import FrameBuffer, encode_answer, encode_frame, find_answer, parse_packet
+from hj212gw.protocol import (
+    CrcKind,
+    Dialect,
+    Edition,
+    FrameBuffer,
+    encode_answer,
+    encode_frame,
+    encode_frame_as,
+    encode_packet,
+    find_answer,
+    parse_data_area,
+    parse_packet,
+)
 
 MN17 = "010000A8900016F000169DC0"
 MN05 = "88888880000001"
@@ -125,3 +137,41 @@ def test_an_upload_that_does_not_ask_is_owed_nothing(header: str) -> None:
 def test_a_request_is_the_other_sides_business() -> None:
     """Clock setting (1012) is sent by hosts only."""
     assert answer_to(f"QN=20160801085857223;ST=32;CN=1012;PW=123456;MN={MN17};Flag=5") is None
+
+
+@pytest.mark.parametrize("kind", list(CrcKind))
+def test_an_answer_has_the_crc_its_receiver_knows(kind: CrcKind) -> None:
+    """A data logger that makes a Modbus CRC checks for one too."""
+    for header in (
+        f"QN=20160801085857223;ST=32;CN=2011;PW=123456;MN={MN17};Flag=5",
+        f"ST=32;CN=2051;QN=20040516010101001;PW=123456;MN={MN05};Flag=1",
+    ):
+        packet = parse_packet(f"{header};CP=&&&&".encode())
+        frame = encode_answer(packet, "9014", kind)
+        segment = encode_answer(packet, "9014")[6:-6]
+        assert frame == encode_frame_as(segment, Dialect(crc=kind)) == encode_frame(segment, kind)
+
+
+HARDWARE = "i23005-Info=6970000000001ABCDEFG1234;i23006-Info=A800200A8C6D"
+NEWS_OF_2025 = [  # spec 7.1, 8.4, 8.5, 8.6 and 16
+    ("QN=20260301080000123;ST=31;CN=9015;PW=123456;MN={mn};Flag=9", "", "9013"),
+    ("QN=20260301080000123;ST=31;CN=2051;PW=123456;MN={mn};Flag=9;RF=1", "DataTime=20260301060000;a34013-Avg=3.4", "9014"),
+    ("QN=20260301080000123;ST=31;CN=2061;PW=123456;MN={mn};Flag=11;PNUM=2;PNO=1;RF=1", "DataTime=20260301060000", "9014"),
+    ("QN=20260301080000123;ST=31;CN=1001;PW=123456;MN=;Flag=9", HARDWARE, "9013"),
+    ("QN=20260301080000123;ST=31;CN=1002;PW=123456;MN={mn};Flag=9", "", None),
+    ("QN=20260301080000123;ST=31;CN=1014;PW=123456;MN={mn};Flag=9", "SKCreateTime=20240601085857223;NewSK=abcdef0123456789", "9013"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "cp", "answer"), NEWS_OF_2025)
+def test_what_2025_added_is_read_and_written(header: str, cp: str, answer: str | None) -> None:
+    """Heartbeat, back-fill, hardware ids, network code and key exchange: parsed, written again, and answered."""
+    segment = f"{header.format(mn=MN17)};CP=&&{cp}&&".encode()
+    packet = parse_packet(segment)
+    assert packet.edition is Edition.V2025
+    assert packet.rf == ("RF=1" in header)
+    assert encode_packet(packet) == segment
+    assert [name for group in parse_data_area(packet.cp).groups for name, _ in group] == [
+        item.partition("=")[0] for item in cp.split(";") if item
+    ]
+    assert find_answer(packet) == answer

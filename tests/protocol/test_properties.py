@@ -25,12 +25,11 @@ from hj212gw.protocol import (
     parse_data_area,
     parse_packet,
     parse_readings,
-    pick_values,
 )
 from hj212gw.protocol import crc as crc_module
 from hj212gw.protocol import packets as packets_module
-from hj212gw.protocol import readings as readings_module
 from hj212gw.protocol.readings import read_rows
+from hj212gw.protocol.shapes import Shapes
 
 Event = Frame | Discard
 SMALL = 64  # a max_segment that makes limits easy to meet
@@ -147,10 +146,11 @@ def test_a_header_that_declares_up_to_a_good_frames_end_does_not_hide_it(
     """A lying header whose CRC agrees by chance, once in 256, is told from the frame inside."""
     inside = b"AA" + lead + frame[: -2 if trailer == 0 else len(frame)]
     declared = len(inside) - 4 - (0 if trailer == 0 else 2)
-    stream = noise + b"##%04d" % declared + inside
-    for check in (check_crc, lambda _segment, _crc: True):
+    stream = b"##%04d" % declared + inside
+    # Where every CRC is right, a header in the noise that declares up to any && hides what is between.
+    for check, before in ((check_crc, noise), (lambda _segment, _crc: True, b"")):
         buffer = FrameBuffer(check=check)
-        found = frames_of(buffer.feed(stream) + buffer.close())
+        found = frames_of(buffer.feed(before + stream) + buffer.close())
         assert found
         assert found[-1].segment == frame[6:-6]
 
@@ -300,7 +300,7 @@ def test_readings_by_plan_equal_the_plain_way(cp: bytes) -> None:
 @given(own.readable_areas(), st.data())
 def test_a_planned_shape_is_read_right_with_any_other_values(cp: bytes, data: st.DataObject) -> None:
     """A plan learnt from one packet reads another of the same shape as the plain way does."""
-    parse_readings(cp)
+    own.learn(cp)
     strange = st.one_of(own.values.map(str.encode), st.binary(max_size=6), st.just(b"1.5"), st.just(b"N"))
     other = re.sub(rb"=[^=;,]*", lambda match: b"=" + data.draw(strange | st.just(match.group()[1:])), cp)
     assert parse_readings(other) == read_rows(parse_data_area(other))
@@ -311,9 +311,10 @@ def test_a_planned_shape_is_read_right_with_any_other_values(cp: bytes, data: st
 def test_picked_values_are_the_readings(cp: bytes) -> None:
     """Values and their layout say what the rows say, and only where there is nothing to warn of."""
     readings = read_rows(parse_data_area(cp))
-    values = pick_values(cp)
+    values = own.learn(cp)
     if values is None:
         return
+    assert values.make_readings() == readings
     assert readings.warnings == ()
     assert values.data_time_text == readings.data_time_text
     rows = []
@@ -343,18 +344,27 @@ def test_what_was_read_can_be_written_and_read_again(cp: bytes) -> None:
     assert parse_readings(area).rows == readings.rows
 
 
-def test_plans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of made-up shapes does not grow the process."""
-    monkeypatch.setattr(readings_module, "_MAX_PLANNED_NAMES", 50)
-    plans = readings_module._Plans()
-    monkeypatch.setattr(readings_module, "_plans", plans)
-    monkeypatch.setattr(readings_module, "_find_plan", plans.by_shape.get)
-    for i in range(100):
-        cp = b"DataTime=20260301080000;w%05d-Rtd=1,w%05d-Flag=N" % (i, i)
-        assert parse_readings(cp).rows[0].rtd == 1
-        assert parse_readings(cp).rows[0].factor == f"w{i:05d}"
-        assert sum(map(len, plans.by_shape)) <= 50
-    assert len(plans.by_shape) > 1
+def test_shapes_are_bounded() -> None:
+    """A flood of made-up shapes does not grow the process, whether they are understood or only counted."""
+    for learn_after in (1, 1000):
+        shapes = Shapes(learn_after=learn_after, max_names=50)
+        for i in range(100):
+            values = shapes.pick_values(b"DataTime=20260301080000;w%05d-Rtd=1,w%05d-Flag=N" % (i, i))
+            assert (values is None) == (learn_after > 1)
+            assert 1 <= len(shapes) <= 50 // 4
+
+
+def test_shape_is_understood_once_it_came_a_few_times() -> None:
+    """Until then, and for what it does not capture, the plain way reads; both say the same."""
+    shapes = Shapes(learn_after=3)
+    cps = [b"DataTime=20260301080000;w01018-Rtd=%d.5,w01018-Flag=N" % i for i in range(5)]
+    picked = [shapes.pick_values(cp) for cp in cps]
+    assert [values is not None for values in picked] == [False, False, True, True, True]
+    assert [values.make_readings() for values in picked if values] == [parse_readings(cp) for cp in cps[2:]]
+    for odd in (b"NaN", b"", b"-", b"1.2.3", b"1e5", b"1_0"):
+        assert shapes.pick_values(cps[0].replace(b"0.5", odd)) is None
+    assert shapes.pick_values(cps[0].replace(b"20260301", b"20261301")) is None
+    assert shapes.pick_values(cps[0].replace(b"=N", b"=?")) is None
 
 
 UNITS: list[Callable[[int], bytes]] = [

@@ -6,7 +6,8 @@ import pytest
 from tests.strategies import NOT_NUMBERS, PLAIN_NUMBERS
 
 from hj212gw.protocol import Reading, parse_data_area, parse_readings
-from hj212gw.protocol.readings import OTHER_SUFFIXES, VALUE_SUFFIXES, read_rows
+from hj212gw.protocol.readings import read_rows
+from hj212gw.protocol.values import OTHER_SUFFIXES, VALUE_SUFFIXES
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 TIME = "DataTime=20260301080000;"

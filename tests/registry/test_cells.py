@@ -10,8 +10,10 @@ from hj212gw.registry.cells import (
     format_cell,
     format_moment,
     format_name,
+    format_number,
     parse_cn,
     parse_codes,
+    parse_decimal,
     parse_moment,
     parse_name,
     parse_token,
@@ -117,3 +119,36 @@ def test_shown_cell_is_bounded_and_masked():
     assert len(show_cell("x" * 1000)) < 50
     assert show_cell("hunter2", is_secret=True) == "7 characters (not shown)"
     assert show_cell("") == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "written"),
+    [
+        ("0", 0.0, "0"),
+        ("9.50", 9.5, "9.5"),
+        ("-5", -5.0, "-5"),
+        ("1e-6", 1e-6, "0.000001"),
+        ("100", 100.0, "100"),
+        ("102.1612", 102.1612, "102.1612"),
+    ],
+)
+def test_number_shortest_form(text, number, written):
+    """Numbers come back as plain decimals, whatever form they had."""
+    assert parse_decimal(-1000, 1000)(text) == number
+    assert format_cell(number) == written
+
+
+@given(st.floats(-1e12, 1e12))
+def test_number_round_trip(number):
+    """Any number that is written reads back the same, as far as cells go."""
+    text = format_number(number)
+    assert "e" not in text
+    if len(text) <= 20:
+        assert parse_decimal(-1e12, 1e12)(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "1,5", "+1", ".5", "1.", "0x10", "NaN", "inf", "１", "1001", "1_0"])
+def test_number_refused(text):
+    """Only plain decimal numbers in the range are taken."""
+    with pytest.raises(ValueError, match="a number, -1000 to 1000"):
+        parse_decimal(-1000, 1000)(text)

@@ -1,5 +1,7 @@
 """Tests of what files would change: repeats, overlaps, references, against what the database holds."""
 
+import pytest
+
 from hj212gw.registry import KINDS, Findings, InputFile, Level, read_files
 from hj212gw.registry.changes import HeldRow, plan_changes
 
@@ -53,7 +55,11 @@ def test_plan_of_an_empty_database():
         table(LOGGERS, logger("1", "o1")), table(OUTLETS, outlet("o1", "e1")), table(ENTERPRISES, enterprise("e1"))
     )
     assert findings == []
-    assert [len(changes[name].added) for name in KINDS] == [1, 1, 1]
+    assert {name: len(changes[name].added) for name in KINDS if changes[name].added} == {
+        "enterprises": 1,
+        "outlets": 1,
+        "data_loggers": 1,
+    }
 
 
 def test_plan_names_both_lines_of_a_repeat():
@@ -200,5 +206,94 @@ def test_plan_without_database_warns_of_what_it_cannot_know():
         (
             "0.csv:2: enterprise: expected an id that stands among the enterprises in these files "
             "(no database was asked), came 'e1'"
+        )
+    ]
+
+
+MN = f"{1:0>14}"
+CHANNELS = "mn,st,factor,outlet,valid_from,valid_to"
+FITTING = [
+    table(ENTERPRISES, enterprise("e1")),
+    table(OUTLETS, outlet("o1", "e1"), outlet("o2", "e1")),
+    table(LOGGERS, logger("1", "o1", "2026-01-01", "2027-01-01")),
+]
+PERIOD = "2026-01-01,2027-01-01"
+# header, two lines about one thing that overlap, the column of the reference
+OVERLAPPING = [
+    (CHANNELS, f"{MN},32,w01018,o1,{PERIOD}", f"{MN},32,w01018,o2,2026-02-01,2027-01-01"),
+    (CHANNELS, f"{MN},,,o1,{PERIOD}", f"{MN},,,o2,2026-02-01,2027-01-01"),
+    ("mn,dialect,valid_from,valid_to", f"{MN},crc_modbus,{PERIOD}", f"{MN},crc_modbus,2026-02-01,2026-03-01"),
+    (
+        "mn,st,cn,label,valid_from,valid_to",
+        f"{MN},,2061,end,{PERIOD}",
+        f"{MN},,2061,sent,2026-02-01,2027-01-01",
+    ),
+    (
+        "mn,code,factor,unit,scale,valid_from,valid_to",
+        f"{MN},011,w01018,mg/L,1,{PERIOD}",
+        f"{MN},011,w01018,mg/L,2,2026-02-01,2027-01-01",
+    ),
+    (
+        "mn,key_id,secret,valid_from,valid_to",
+        f"{MN},k1,{'0' * 16},{PERIOD}",
+        f"{MN},k1,{'1' * 16},2026-02-01,2027-01-01",
+    ),
+    (
+        "outlet,factor,low,high,unit,basis,valid_from,valid_to",
+        "o1,w01018,,50,mg/L,,,",
+        "o1,w01018,,60,mg/L,,2026-01-01,",
+    ),
+]
+# lines that hold at the same time and are about two things
+BESIDE = [
+    (CHANNELS, f"{MN},32,w01018,o1,{PERIOD}", f"{MN},,w01018,o2,{PERIOD}", f"{MN},32,,o2,{PERIOD}"),
+    ("mn,dialect,valid_from,valid_to", f"{MN},crc_modbus,{PERIOD}", f"{MN},crc_short,{PERIOD}"),
+    ("mn,st,cn,label,valid_from,valid_to", f"{MN},,2061,end,{PERIOD}", f"{MN},32,2061,sent,{PERIOD}"),
+    ("mn,key_id,secret,valid_from,valid_to", f"{MN},k1,{'0' * 16},{PERIOD}", f"{MN},k2,{'1' * 16},{PERIOD}"),
+    ("outlet,reason,valid_from,valid_to", "o1,x,2026-01-01,2026-03-01", "o1,y,2026-02-01,2026-04-01"),
+]
+
+
+@pytest.mark.parametrize(("header", "first", "second"), OVERLAPPING)
+def test_plan_refuses_overlaps_of_one_thing(header, first, second):
+    """What a data logger or an outlet says of one thing it says once at a time."""
+    _, findings = plan(*FITTING, table(header, first, second))
+    assert [finding.partition(", from ")[0] for finding in findings] == [
+        "3.csv:3: valid_from: expected periods of one id not to overlap"
+    ]
+
+
+@pytest.mark.parametrize("lines", BESIDE)
+def test_plan_takes_rows_about_two_things(lines):
+    """Other STs, factors, dialects and keys stand beside each other; legal holds of one outlet may overlap."""
+    _, findings = plan(*FITTING, table(*lines))
+    assert findings == []
+
+
+@pytest.mark.parametrize(("header", "line", "_second"), [*OVERLAPPING, BESIDE[-1]])
+def test_plan_refuses_rows_of_what_is_not_registered(header, line, _second):
+    """A row for an MN or an outlet that is not registered, or not for all of its time, is an error."""
+    column = header.partition(",")[0]
+    target = "data_loggers" if column == "mn" else "outlets"
+    others = [FITTING[0], table(OUTLETS, outlet("o9", "e1")), table(LOGGERS, logger("9", "o9"))]
+    _, findings = plan(*others, table(header, line))
+    assert f"3.csv:2: {column}: expected an id that stands among the {target}" in findings[0]
+    others = [
+        FITTING[0],
+        table(OUTLETS, outlet("o1", "e1", end="2026-01-20")),
+        table(LOGGERS, logger("1", "o1", end="2026-01-20")),
+    ]
+    _, findings = plan(*others, table(header, line))
+    assert "came a shorter one" in findings[0]
+
+
+def test_plan_names_what_needs_a_data_logger():
+    """Ending a data logger's row names the held row that needs it for longer."""
+    held = held_rows(*FITTING, table(CHANNELS, f"{MN},32,,o2,{PERIOD}"))
+    _, findings = plan(table(LOGGERS, logger("1", "o1", "2026-01-01", "2026-06-01")), held=held)
+    assert findings == [
+        (
+            f"0.csv:2: valid_to: expected a longer period: channels '{MN} 32' in the database needs it "
+            "from 2026-01-01 to 2027-01-01"
         )
     ]

@@ -58,6 +58,7 @@ class Host:
 
     def __init__(self, decide=always):
         self.decide = decide
+        self.dialect_of = None
         self.came = []
         self.acked = []
         self.discards = []
@@ -140,14 +141,14 @@ class Host:
 class _HostLink(asyncio.Protocol):
     def __init__(self, host):
         self.host = host
-        self.buffer = FrameBuffer()
+        self.buffer = FrameBuffer(host.dialect_of)
 
     def connection_made(self, transport):
         self.transport = transport
         self.number = self.host.opened(self)
 
     def data_received(self, data):
-        for event in self.buffer.feed(data):
+        for event in (*self.buffer.feed(data), *self.buffer.release()):
             self.host.take(self, event)
         self.host.notify()
 

@@ -12,6 +12,9 @@ from tests.simulators.support import eventually, never, running_host
 from tests.support import secs
 
 from hj212gw.protocol import Edition
+from hj212gw.protocol.dialects import make_dialect
+from hj212sim.presets import make_yuxi
+from hj212sim.variants import add_keys
 
 MAIN = "import sys; from hj212sim.cli import main; sys.argv[0] = 'hj212-sim'; main()"
 CLOCK = ("--simulated-clock", "--clock-epoch", "2026-01-01T08:00:00+08:00", "--clock-speed", "100000")
@@ -95,6 +98,29 @@ async def test_fleet_runs_and_writes_its_registry(tmp_path):
     assert "5 enterprises, 12 monitors" in err
 
 
+async def test_faulty_fleet_says_what_it_does(tmp_path):
+    """With --faults the faults go round, the truth names them, and packets they leave unanswered fail nothing."""
+    truth = tmp_path / "truth"
+    options = ("--enterprises", 20, "--monitors", 60, "--duration", 60, "--cn", "2011,2081", "--until-idle", "--json")
+    faults = ("--faults", "0.2", "--fault", "no_crlf", "--fault", "crc_modbus", "--truth", truth, "--encrypted", "0.5")
+    times = ("--timeout-secs", "0.1", "--registry-out", tmp_path / "registry")
+    city = add_keys(make_yuxi(20, 60), 0.5, seed=1)
+    keys = {monitor.profile.mn: monitor.profile.key for monitor in city.monitors if monitor.profile.key}
+    async with running_host() as host:
+        host.dialect_of = lambda mn: make_dialect([], [keys[mn]]) if mn in keys else None
+        code, out, err = await run("fleet", "--port", host.port, *options, *faults, *times, *CLOCK)
+    report = json.loads(out)
+    assert (code, report["unacked"]) == (0, 0), err
+    assert set(report["by_fault"]) == {"crc_modbus", "no_crlf"}
+    assert report["by_fault"]["crc_modbus"]["acked"] == 0 < report["by_fault"]["crc_modbus"]["unacked"]
+    assert report["by_fault"]["no_crlf"]["unacked"] == 0 < report["by_fault"]["no_crlf"]["acked"]
+    lines = list(map(json.loads, truth.read_text().splitlines()))
+    assert sorted(line["fault"] for line in lines) == ["crc_modbus"] * 6 + ["no_crlf"] * 6
+    registered = {line.split(",")[0] for line in (tmp_path / "registry" / "data_loggers.csv").read_text().splitlines()}
+    assert {line["mn"] for line in lines} < registered
+    assert len((tmp_path / "registry" / "cipher_keys.csv").read_text().splitlines()) == 1 + len(keys) == 1 + 3
+
+
 async def test_registry_alone_needs_no_gateway(tmp_path):
     """Without --port the files are written and nothing is sent."""
     code, out, err = await run("fleet", "--preset", "yuxi", "--registry-out", tmp_path)
@@ -149,6 +175,8 @@ async def test_killed_run_leaves_every_answer_it_saw(tmp_path):
         pytest.param(("logger", "--factors", ","), "--factors", id="factors"),
         pytest.param(("logger", "--factors", "w0-1"), "cannot be written", id="factor code"),
         pytest.param(("logger", "--min-interval-mins", "7"), "--min-interval-mins", id="minutes"),
+        pytest.param(("fleet", "--registry-out", "x", "--fault", "crc_wrong"), "crc_modbus", id="fault"),
+        pytest.param(("fleet", "--registry-out", "x", "--faults", "2"), "--faults", id="share"),
         pytest.param(("logger", "--edition", "2020"), "2020", id="edition"),
     ],
 )

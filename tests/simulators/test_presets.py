@@ -9,9 +9,11 @@ import pytest
 from hj212gw.errors import ConfigError
 from hj212gw.protocol import Edition
 from hj212gw.registry import InputFile, Level, check_files
+from hj212sim.faults import FAULTS
 from hj212sim.names import COUNTIES, make_credit_code
 from hj212sim.presets import FACTOR_SETS, MAX_OUTLETS, make_yuxi
 from hj212sim.registry_files import COLUMNS, write_registry
+from hj212sim.variants import add_faults, add_keys
 
 
 def rows_of(path):
@@ -97,11 +99,22 @@ async def test_registry_files_pass_the_registry_check(tmp_path):
     paths = write_registry(make_yuxi(), tmp_path / "new" / "folder")
     report = await check_files(None, [InputFile(path.name, path.read_bytes()) for path in paths])
     assert [report.findings.count(level) for level in Level] == [0] * len(Level)
-    assert {name: len(change.added) for name, change in report.changes.items()} == {
+    assert {name: len(change.added) for name, change in report.changes.items() if change.added} == {
         "enterprises": 173,
         "outlets": 600,
         "data_loggers": 600,
     }
+
+
+async def test_keys_pass_the_registry_check(tmp_path):
+    """The keys of a city that encrypts are a file of their own, private, and in order."""
+    paths = write_registry(add_faults(add_keys(make_yuxi(), 0.5, seed=1), 0.1, FAULTS, seed=1), tmp_path)
+    assert [path.name for path in paths] == [*COLUMNS, "cipher_keys.csv"]
+    assert paths[-1].stat().st_mode & 0o077 == 0
+    report = await check_files(None, [InputFile(path.name, path.read_bytes()) for path in paths])
+    assert report.findings.count(Level.ERROR) == 0
+    assert len(report.changes["cipher_keys"].added) == 30
+    assert len(report.changes["data_loggers"].added) == 600
 
 
 def test_registry_files_say_what_the_fleet_does(tmp_path):

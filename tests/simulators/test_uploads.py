@@ -15,7 +15,7 @@ from hj212gw.protocol import (
     parse_readings,
 )
 from hj212sim.presets import make_yuxi
-from hj212sim.schedule import KNOWN_CNS, Schedule
+from hj212sim.schedule import BOOT, KNOWN_CNS, MORE_CNS, RUN_TIME, STATE, Schedule
 from hj212sim.uploads import UploadWriter, is_answer_to
 
 
@@ -92,3 +92,30 @@ def test_the_answer_of_its_own_is_known(edition):
     if edition is Edition.V2005:
         assert not is_answer_to(upload, written.qn, answers[1])
     assert not is_answer_to(upload, written.qn, read(encode_answer(packets[0], "9013"))[1])
+
+
+@pytest.mark.parametrize(
+    ("cn", "area"),
+    [
+        pytest.param(STATE, r"DataTime=20260101080000;SB1-RS=[01];SB2-RS=[01]", id="state"),
+        pytest.param(RUN_TIME, r"DataTime=20251231000000;SB1-RT=\d+\.\d;SB2-RT=\d+\.\d", id="run time"),
+        pytest.param(BOOT, r"DataTime=20260101080000;RestartTime=20260101080000", id="boot"),
+    ],
+)
+def test_uploads_without_readings(cn, area):
+    """States and the boot at the start, the run time of the day before; all ask for an answer and repeat themselves."""
+    profile = make_profile(cns=MORE_CNS)
+    upload = first_upload(profile, cn)
+    if cn == RUN_TIME:
+        upload = Schedule((cn,), profile.rhythm, start_us=EPOCH_US - 8 * 3600 * 1_000_000).take()
+    written = UploadWriter(profile, seed=1).write(upload)
+    _, packet, _ = read(written.frame)
+    assert re.fullmatch(area, packet.cp.decode())
+    assert (packet.cn, packet.warnings, find_answer(packet)) == (cn, (), "9014")
+    assert UploadWriter(profile, seed=1).write(upload) == written
+
+
+def test_a_city_may_send_them_too():
+    """Where they are asked for, but 2005 knows no 2081."""
+    for monitor in make_yuxi(15, 50, cns=("2011", *MORE_CNS)).monitors:
+        assert (BOOT in monitor.profile.cns) == (monitor.profile.edition is not Edition.V2005)

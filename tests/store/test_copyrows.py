@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.strategies import learn
 
-from hj212gw.protocol import parse_readings, pick_values
+from hj212gw.protocol import parse_readings
 from hj212gw.store.copyrows import encode_copy_rows, encode_copy_values
 from hj212gw.store.rows import ReadingHead
 
@@ -24,7 +25,7 @@ AREAS = [
 @pytest.mark.parametrize("head", [HEAD, HEAD._replace(qn=None, st="101")])
 def test_both_ways_agree(cp, head):
     """The one struct call a packet writes the same rows as the one a reading."""
-    values = pick_values(cp.encode())
+    values = learn(cp.encode())
     assert values is not None
     assert encode_copy_values(head, values) == encode_copy_rows(head, parse_readings(cp.encode()).rows)
 
@@ -43,7 +44,7 @@ def test_both_ways_agree_on_any_shape(items, has_flag):
     fields = [f"{factor}-{suffix}={value}" for factor, suffix, value in items]
     fields += ["w01018-Flag=N"] if has_flag else []
     cp = ("DataTime=20260301110000;" + ";".join(fields)).encode()
-    values = pick_values(cp)
+    values = learn(cp)
     assert values is not None
     assert encode_copy_values(HEAD, values) == encode_copy_rows(HEAD, parse_readings(cp).rows)
 

@@ -153,16 +153,23 @@ async def test_packets_written_again_change_nothing(store):
     frames = [states(value, number=number) for number, value in enumerate("1213", 1)]
     await store.write(*frames, part(1))
     await store.write(states("0", number=9), at=NOW - timedelta(hours=1))
+    same = [
+        store.rows(states(value, number=20 + number, at="20260301100000"), NOW) for number, value in enumerate("67")
+    ]
+    assert await store_infos(store.admin, same) == 2
     before = (
         await store.admin.fetch("SELECT * FROM hj212.states"),
         await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
     )
     assert [value for value, _ in history_of(before[0][0])] == ["0", "1", "2", "1"]
-    packets = [store.rows(raw, NOW + timedelta(seconds=index)) for index, raw in enumerate([*frames, part(1)])]
+    assert (before[0][1]["value"], history_of(before[0][1])) == ("7", [("6", NOW)])
+    packets = [
+        *same,
+        *(store.rows(raw, NOW + timedelta(seconds=index)) for index, raw in enumerate([*frames, part(1)])),
+    ]
     packets.append(store.rows(states("0", number=9), NOW - timedelta(hours=1)))
-    await store_infos(store.admin, packets)
-    for rows in packets:
-        await store_infos(store.admin, [rows])
+    assert await store_infos(store.admin, packets) == 0
+    assert [await store_infos(store.admin, [rows]) for rows in packets] == [0] * 8
     after = (
         await store.admin.fetch("SELECT * FROM hj212.states"),
         await store.admin.fetch("SELECT * FROM hj212.sub_packets"),
@@ -293,7 +300,7 @@ async def test_batches_without_them_send_nothing_more(store):
         store.rows(frame("", cn="9015"), NOW),
         store.rows(frame("", cn="2021"), NOW),
     ]
-    await store_infos(Untouchable(), packets)
+    assert await store_infos(Untouchable(), packets) == 0
 
 
 async def test_new_key_never_leaves_the_database(store):

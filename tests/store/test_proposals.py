@@ -8,7 +8,7 @@ import pytest
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.store.migrate import migrate
-from hj212gw.store.proposals import ACCEPTED, DISMISSED, ProposalStore, Wanted, note_proposals
+from hj212gw.store.proposals import ACCEPTED, DISMISSED, ProposalStore, Wanted, note_proposals, read_time_labels
 from hj212gw.store.rows import Batch, ProposalRow
 from hj212gw.store.writer import Writer
 
@@ -93,6 +93,36 @@ async def test_outlet_is_the_last_of_the_data_logger(admin):
     assert [row[3] for row in await read(admin)] == ["b"]
 
 
+async def test_what_the_registry_answers_is_accepted(admin):
+    """Rows also come by files; one that ended answers nothing any more."""
+    rows = [
+        ROW._replace(what=what, value=value, st=st, cn=cn)
+        for what, value, st, cn in (
+            ("register", "", "", ""),
+            ("time_label", "end", "32", "2051"),
+            ("time_label", "end", "32", "2061"),
+            ("time_label", "sent", "32", "2051"),
+            ("unit", "011 w01018 mg/L 1", "", ""),
+            ("unit", "020 w20111 ug/L 1000", "", ""),
+        )
+    ]
+    await note_proposals(admin, rows)
+    assert [row[-1] for row in await read(admin)] == ["open"] * 6
+    await admin.execute("INSERT INTO data_loggers (mn, origin) VALUES ($1, 'found')", MN)
+    assert [row[-1] for row in await read(admin)] == ["open"] * 6
+    await admin.execute("UPDATE data_loggers SET origin = 'registry'")
+    await admin.execute("INSERT INTO time_labels (mn, cn, label) VALUES ($1, '2051', 'end')", MN)
+    units = "INSERT INTO units (mn, code, factor, unit, scale, valid_to) VALUES ($1, $2, 'w01018', 'mg/L', 1, $3)"
+    await admin.execute(units, MN, "011", None)
+    await admin.execute(units, MN, "020", NOW)
+    found = {(row[4], row[5], row[2]) for row in await read(admin) if row[-1] == "accepted"}
+    assert found == {
+        ("register", "", ""),
+        ("time_label", "end", "2051"),
+        ("unit", "011 w01018 mg/L 1", ""),
+    }
+
+
 async def test_analyst_reads_the_view_only(admin):
     """The table says who decided."""
     await note_proposals(admin, [ROW])
@@ -111,3 +141,5 @@ async def test_database_that_goes_away(admin, postgres_dsn):
         )
         with pytest.raises(StoreUnavailable):
             await store.read(None, None, decided=True)
+        with pytest.raises(StoreUnavailable):
+            await read_time_labels(store._connection, NOW)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hj212gw.cli import options
+from hj212gw.cli import chain, options
 from hj212gw.cli.output import print_data, say
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _db = typer.Typer(help="The database: migrate it, look at it.", no_args_is_help=
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    chain.add_to(_db)
     app.add_typer(_db, name="db")
 
 

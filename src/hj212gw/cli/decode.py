@@ -4,14 +4,18 @@ import json
 import re
 from collections.abc import Iterator
 from io import BufferedReader
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
 
+from hj212gw.cli.keys import read_dialect, read_key_file
 from hj212gw.cli.output import print_data, print_table
 from hj212gw.errors import PacketError
 from hj212gw.protocol import (
     DataArea,
+    Dialect,
+    DialectOf,
     Discard,
     Frame,
     FrameBuffer,
@@ -19,11 +23,14 @@ from hj212gw.protocol import (
     Reading,
     Readings,
     find_answer,
+    find_dialect,
     parse_data_area,
     parse_packet,
     parse_readings,
 )
+from hj212gw.protocol.cipher import looks_encrypted
 from hj212gw.protocol.codes import GRAIN_BY_CN, find_commands, name_of, system_codes
+from hj212gw.protocol.dialects import SLUGS
 from hj212gw.protocol.factors import FactorMatch, match_factor
 from hj212gw.protocol.frames import MAX_SEGMENT
 from hj212gw.protocol.oddities import find_oddities
@@ -71,15 +78,22 @@ def decode(
     max_segment: int = typer.Option(
         MAX_SEGMENT, "--max-segment", min=1, max=MAX_DECLARED, help="Longest accepted data segment in bytes."
     ),
+    key: Path | None = typer.Option(
+        None, "--key", help="File with an SM4 key for all data loggers, or with lines of mn,key_id,secret."
+    ),
+    dialect: list[str] = typer.Option(
+        [], "--dialect", help=f"Accept frames that are wrong in this way; may repeat: {', '.join(SLUGS)}."
+    ),
 ) -> None:
     """Explain frames: fields, readings, warnings; on a bad one the reason, the byte and the right CRC.
 
-    Exit 1 when anything but blank lines was rejected.
+    A bad frame is told with the dialect that would accept it, where there is one. Exit 1 when anything but blank lines
+    was rejected.
 
     Example: hj212gw decode capture.bin --json
     """
     rejected_count = 0
-    for outcome in _decode_all(file, max_segment):
+    for outcome in _decode_all(file, max_segment, _allow(read_dialect(dialect), key)):
         rejected_count += isinstance(outcome, Discard)
         if as_json:
             print_data(json.dumps(describe(outcome), ensure_ascii=False))
@@ -89,9 +103,16 @@ def decode(
         raise typer.Exit(1)
 
 
-def _decode_all(file: BufferedReader, max_segment: int) -> Iterator[Decoded | Discard]:
+def _allow(dialect: Dialect, key: Path | None) -> DialectOf | None:
+    if key is None and dialect == Dialect():
+        return None
+    keys = read_key_file(key)
+    return lambda mn: dialect._replace(keys=keys.find(mn))
+
+
+def _decode_all(file: BufferedReader, max_segment: int, dialect_of: DialectOf | None) -> Iterator[Decoded | Discard]:
     """Decode a file span by span, blank ones left out, holding no more than a frame of it."""
-    buffer = FrameBuffer(max_segment=max_segment)
+    buffer = FrameBuffer(dialect_of, max_segment=max_segment)
     for chunk in iter(lambda: file.read1(_READ_BYTES), b""):
         yield from filter(None, map(_decode_event, buffer.feed(chunk)))
     yield from filter(None, map(_decode_event, buffer.close()))
@@ -116,6 +137,12 @@ def _decode_event(event: Frame | Discard) -> Decoded | Discard | None:
     return Decoded(event, packet, area, readings, tuple(dict.fromkeys(warnings)))
 
 
+def _propose(discard: Discard) -> tuple[str, ...]:
+    """Return the slugs of the dialect that would accept a rejected span, none where there is no such dialect."""
+    found = find_dialect(discard.raw)
+    return found[1] if found else ()
+
+
 def describe(outcome: Decoded | Discard) -> dict[str, Any]:
     """Return what `--json` prints of a frame or a discarded span; passwords and keys are covered."""
     if isinstance(outcome, Discard):
@@ -124,6 +151,8 @@ def describe(outcome: Decoded | Discard) -> dict[str, Any]:
             "offset": outcome.offset,
             "reason": outcome.reason,
             "detail": outcome.detail,
+            "encrypted": looks_encrypted(outcome.raw),
+            "dialect": list(_propose(outcome)),
             "raw": _show(outcome.raw),
         }
     packet, readings = outcome.packet, outcome.readings
@@ -131,7 +160,8 @@ def describe(outcome: Decoded | Discard) -> dict[str, Any]:
         "ok": True,
         "offset": outcome.frame.offset,
         "edition": packet.edition,
-        "encrypted": False,
+        "encrypted": bool(outcome.frame.key_id),
+        "key_id": outcome.frame.key_id or None,
         "qn": packet.qn,
         "st": packet.st,
         "cn": packet.cn,
@@ -186,10 +216,16 @@ def _explain(outcome: Decoded | Discard) -> None:
     if isinstance(outcome, Discard):
         print_data(f"rejected at byte {outcome.offset}: {outcome.reason}")
         print_data(f"  {outcome.detail}")
+        if looks_encrypted(outcome.raw):
+            print_data("  the data area looks encrypted: give its key with --key FILE; none fits so far")
+        if slugs := _propose(outcome):
+            print_data(f"  it would be accepted with {' '.join(f'--dialect {slug}' for slug in slugs)}")
         print_data(f"  {_show(outcome.raw)}\n")
         return
     packet = outcome.packet
     print_data(f"frame at byte {outcome.frame.offset}: HJ 212-{packet.edition}, {_name_command(packet)}")
+    if outcome.frame.key_id:
+        print_data(f"  {'key':<9}{_plain(outcome.frame.key_id)}")
     for name, text in _header_lines(packet):
         print_data(f"  {name:<9}{_plain(text)}")
     shown = {"DataTime"}

@@ -2,17 +2,30 @@
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import typer
 
+from hj212gw.cli.keys import read_dialect, read_key_file
 from hj212gw.cli.output import say
 from hj212gw.errors import ProtocolError
-from hj212gw.protocol import Edition, Packet, encode_data_area, encode_frame, encode_packet, parse_packet
+from hj212gw.protocol import (
+    Dialect,
+    Edition,
+    Packet,
+    encode_data_area,
+    encode_frame_as,
+    encode_packet,
+    parse_packet,
+)
+from hj212gw.protocol.cipher import is_encrypted_command
 from hj212gw.protocol.dataarea import Group
+from hj212gw.protocol.dialects import SLUGS
 from hj212gw.protocol.editions import RULES
 from hj212gw.protocol.shape import MAX_STANDARD_SEGMENT
 from hj212gw.protocol.times import format_qn
 
+_DIALECTS = ", ".join(SLUGS)
 _ANSWERS = ("9011", "9012", "9013", "9014")
 _ASKS, _HAS_PARTS = 1, 2  # Flag's two lowest bits
 _EXAMPLE_PW = "123456"  # of the standards' examples
@@ -39,6 +52,9 @@ def encode(
     field: list[str] = typer.Option([], "--field", help="A group of CP, such as 'PolId=w01018'; may repeat."),
     reading: list[str] = typer.Option([], "--reading", help="A factor, such as 'w01018:Rtd=1.2,Flag=N'; may repeat."),
     edition: Edition = typer.Option(Edition.V2017, "--edition", help="Whose Flag and shape to write."),
+    key: Path | None = typer.Option(None, "--key", help="File with the SM4 key, or with lines of mn,key_id,secret."),
+    printed: bool = typer.Option(False, "--printed", help="Write the cipher as {0x..}, as the standard prints it."),
+    dialect: list[str] = typer.Option([], "--dialect", help=f"Write the frame wrong so; may repeat: {_DIALECTS}."),
 ) -> None:
     """Write a frame to stdout: length, CRC and CR LF are added; what is odd in it is said on stderr.
 
@@ -47,23 +63,42 @@ def encode(
     """
     if cp is not None and (data_time or field or reading):
         raise typer.BadParameter("--cp is the whole of CP: leave out --data-time, --field and --reading")
-    rules = RULES[edition]
+    has_qn = RULES[edition].qn_in_header
     if qn is None:
-        qn = format_qn(datetime.now(UTC)) if rules.qn_in_header else ""
+        qn = format_qn(datetime.now(UTC)) if has_qn else ""
     if flag is None and (edition is not Edition.V2005 or ask or pnum is not None):
-        flag = rules.answer_flag | _ASKS * ask | _HAS_PARTS * (pnum is not None)
+        flag = RULES[edition].answer_flag | _ASKS * ask | _HAS_PARTS * (pnum is not None)
     groups = _read_groups(data_time, field, reading)
-    if qn and cn in _ANSWERS and not rules.qn_in_header:
+    if qn and cn in _ANSWERS and not has_qn:
         groups.insert(0, (("QN", qn),))  # 2005 answers repeat the QN inside CP (8.2)
         qn = ""
+    allowed = _choose_dialect(dialect, key, mn=mn, cn=cn, printed=printed)
     try:
         area = encode_data_area(groups) if cp is None else cp.encode("utf-8", "surrogateescape")
         segment = encode_packet(Packet(qn, st, cn, pw, mn, flag, pnum, pno, rf, area, (), edition, ()))
-        frame = encode_frame(segment)
+        frame = encode_frame_as(segment, allowed, is_printed=printed)
     except (ProtocolError, UnicodeEncodeError) as error:
         raise typer.BadParameter(str(error)) from error
     _say_oddities(segment)
     sys.stdout.buffer.write(frame)
+
+
+def _choose_dialect(slugs: list[str], key: Path | None, *, mn: str, cn: str, printed: bool) -> Dialect:
+    """Choose how the frame is written: encrypted only under the commands that 2025 encrypts."""
+    dialect = read_dialect(slugs)
+    if key is None and printed:
+        raise typer.BadParameter("--printed is how a cipher is written: give --key")
+    if key is None:
+        return dialect
+    keys = read_key_file(key).find(mn)
+    if not keys:
+        raise typer.BadParameter(f"{key} has no key for MN {mn}", param_hint="--key")
+    if dialect.counts_characters:
+        raise typer.BadParameter("length_characters cannot be told of an encrypted data area", param_hint="--dialect")
+    if not is_encrypted_command(cn):
+        say(f"note: CN {cn} is sent plain; 2000 to 2999, 1014 and 3020 are encrypted")
+        return dialect
+    return dialect._replace(keys=keys)
 
 
 def _read_groups(data_time: str | None, fields: list[str], readings: list[str]) -> list[Group]:

@@ -15,6 +15,7 @@ from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import StoreUnavailable
 from hj212gw.gateway.drain import DrainLimits
+from hj212gw.gateway.keeper import Keeper
 from hj212gw.gateway.server import Gateway, GatewayLimits
 from hj212gw.http import HttpServer, Readiness
 from hj212gw.journal import Journal, JournalSettings
@@ -93,6 +94,11 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
             gateway.publish()
             fault = gateway.find_fault()
             return Readiness(fault is None, fault or "")
+
+        if dsn is not None:
+            keeper = Keeper(dsn, clock)
+            keeper.start()
+            stack.push_async_callback(keeper.stop)
 
         http = HttpServer(settings.http.host, settings.http.port, _readiness)
         http_host, http_port = await http.start()

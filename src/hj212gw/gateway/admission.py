@@ -16,7 +16,7 @@ from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import ConfigError
 from hj212gw.gateway.snapshots import read_snapshot, write_snapshot
-from hj212gw.protocol.dialects import Dialect, Key, make_dialect
+from hj212gw.protocol.dialects import SLUGS, Dialect, Key, make_dialect
 from hj212gw.registry.keysfile import KeysFile
 from hj212gw.store.loggers import DatedKey, KnownLogger
 
@@ -174,7 +174,7 @@ class Admission:
                 keys.setdefault((mn, known.key.key_id), []).append(known)
                 bounds += [bound for bound in known[1:] if bound is not None and bound > now]
             in_force = [known.key for known in dated if known.holds_at(now)]
-            slugs = logger.dialects if logger else ()
+            slugs = [slug for slug in (logger.dialects if logger else ()) if slug in SLUGS]  # others: a newer version's
             if slugs or in_force:
                 dialects[mn] = make_dialect(slugs, in_force)
         self._parlance = _Parlance(dialects, keys, min(bounds, default=None))

@@ -11,6 +11,7 @@ from hj212gw.gateway.notes import Note, read_note
 from hj212gw.gateway.proposals import ProposalBook
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
 from hj212gw.journal import ACCEPTED, Group, Record
+from hj212gw.protocol.diagnosis import STANDARD, InForce
 from hj212gw.store.loggers import add_found_loggers, add_loggers
 from hj212gw.store.pool import Connection
 from hj212gw.store.rows import QUARANTINED, Activity, Batch, PacketRow, PacketRows
@@ -27,13 +28,15 @@ class BatchMaker:
 
     Attributes:
         book: of what is odd.
+        labels: the time labels that are not `start`, by MN, ST ("" for any) and CN.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, Activity] = {}
-        self.book = ProposalBook()
+        self.book = ProposalBook(self._in_force)
+        self.labels: dict[tuple[str, str, str], str] = {}
 
     def forget_numbers(self) -> None:
         """Drop what was learnt of a database that may be another one now."""
@@ -127,6 +130,11 @@ class BatchMaker:
         rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
         self._hear(rows)
         return rows
+
+    def _in_force(self, mn: str, st: str, cn: str) -> InForce:
+        """Tell what the registry says of a data logger, for its proposals."""
+        label = self.labels.get((mn, st, cn)) or self.labels.get((mn, "", cn)) or STANDARD.label
+        return InForce(label, self._admission.min_interval_mins(mn) or None)
 
     def _hear(self, rows: PacketRows) -> None:
         packet = rows.packet

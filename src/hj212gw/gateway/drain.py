@@ -15,6 +15,7 @@ from hj212gw import telemetry
 from hj212gw.errors import RowsRefused, SchemaMismatch, StoreError, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
+from hj212gw.store.proposals import read_time_labels
 from hj212gw.store.retention import Retention, maintain
 from hj212gw.store.rows import Batch, Outcome, PacketRow, PacketRows
 from hj212gw.store.writer import Writer
@@ -213,6 +214,7 @@ class Drain:
             self._due["registry"] = asyncio.get_running_loop().time()
             self._writer.registry_changed = False
             self._admission.replace(await read_known_loggers(connection, now))
+            self._maker.labels = await read_time_labels(connection, now)
             await self._release(limits)
         if self._is_empty() and self._pass("activity", _ACTIVITY_SECS):
             await self._tell_idle()

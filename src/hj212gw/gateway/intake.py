@@ -5,6 +5,7 @@ all of them together; the journal without room holds every session up.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
 from hj212gw.gateway.notes import RIVAL, Note
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
-from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, parse_packet
+from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, looks_encrypted, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, CrcKind, DialectOf
 
@@ -46,6 +47,7 @@ class Intake:
     ) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
+        self.on_noise: Callable[[datetime, str, str, bytes], None] | None = None  # arrival, peer, MN or "", bytes
         self.dialect_of: DialectOf = admission.dialect_of
         self._journal = journal
         self._admission = admission
@@ -98,6 +100,10 @@ class Intake:
         """Take one event; False when the journal has no room and the session must wait with it."""
         if isinstance(event, Discard):
             return self._discard(session, event)
+        if not event.key_id and not event.segment.isascii() and looks_encrypted(event.segment):
+            # Cipher text has a right CRC once in 256; without its key there is nothing to store.
+            detail = "the data area looks encrypted, and no key of this data logger fits"
+            return self._discard(session, Discard("crc", detail, event.raw, event.offset))
         try:
             packet = parse_packet(event.segment)
         except PacketError as error:
@@ -186,6 +192,9 @@ class Intake:
         if discard.reason == "noise":
             session.noise_bytes += size
             telemetry.noise_discarded(size, 1)
+            if self.on_noise is not None:
+                mn = next(iter(session.mns)) if len(session.mns) == 1 else ""
+                self.on_noise(self._clock.now(), session.peer, mn, discard.raw)
             return True
         note = f"{discard.reason}\t{discard.detail}"
         record = Record(self._clock.now_us(), REJECT, session.peer, note, discard.raw)

@@ -22,7 +22,7 @@ VOTES = 3  # looks in a row that say the same, where one packet proves nothing
 MAX_KEYS = 10_000  # proposals between two batches; kinds of rejects that are told apart
 MAX_STREAMS = 50_000  # about 25 MB
 LOOKS = 8  # close looks between two batches
-REJECT_LOOKS = 32  # likewise
+REJECT_LOOKS = 16  # likewise; up to a millisecond each
 
 _MAX_WARNED = 16  # sets of warnings of one stream
 _MINUTE_CN = "2051"
@@ -170,7 +170,7 @@ class ProposalBook:
         in_force = self._in_force(packet.mn, packet.st, packet.cn)
         if in_force.interval_mins is None and stream.interval_mins:
             in_force = in_force._replace(interval_mins=stream.interval_mins)
-        found = diagnose_packet(arrival.packet, arrival.segment, packet.warnings or (), received_at, in_force)
+        found = diagnose_packet(arrival.packet, arrival.sent, packet.warnings or (), received_at, in_force)
         missed = _take_missed(turn)
         for proposal in found:
             if proposal.is_certain:

@@ -120,7 +120,7 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
     elif packet.cn in CNS_WITH_INFOS and logger_id is not None:
         fields, found = make_infos(packet, arrival.received_at, logger_id)
         warnings += found
-    if packet.pnum is not None and logger_id is not None:
+    if packet.pnum is not None and logger_id is not None and not arrival.is_sealed:
         fields["part"] = make_part(packet, arrival.received_at)
     digest = blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest()
     row = PacketRow(

@@ -112,6 +112,7 @@ class Gateway:
         self._ticking = asyncio.create_task(self._tick())
         if self._writer_of is not None:
             maker = BatchMaker(self._admission)
+            self._intake.on_noise = maker.book.note_noise
             writer = self._writer_of(self._journal)
             self._drain = Drain(self._journal, writer, maker, self._admission, self._clock)
             self._draining = asyncio.create_task(self._keep_draining(self._drain))

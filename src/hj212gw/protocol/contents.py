@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from hj212gw.protocol.dataarea import DataArea
 from hj212gw.protocol.factors import match_factor
 from hj212gw.protocol.faults import Hint, repair
-from hj212gw.protocol.readings import VALUE_SUFFIXES, Reading
 from hj212gw.protocol.spans import show
+from hj212gw.protocol.values import VALUE_SUFFIXES, Reading
 
 _FAULTY_FLAGS = frozenset("DB")
 _ERROR_CODES = frozenset((-99.0, -100.0, -999.0, -9999.0, -99.9, -999.9))

@@ -17,9 +17,10 @@ from hj212gw.protocol.faults import REPAIR_BY_WARNING, REPAIRS, Hint, repair
 from hj212gw.protocol.labels import find_label, hint_label, hint_times, is_certain, take_moments
 from hj212gw.protocol.oddities import find_oddities
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import Reading, Readings, read_rows
+from hj212gw.protocol.readings import read_rows
 from hj212gw.protocol.sizes import hint_units
 from hj212gw.protocol.spans import diagnose_span, find_full_width, find_mn, show
+from hj212gw.protocol.values import Reading, Readings
 
 MAX_EVIDENCE = 200
 
@@ -29,6 +30,8 @@ _OF_ALL_CNS = frozenset(("clock", "register", "rename", "unit"))
 _NOT_IN_SEGMENT = frozenset(
     ("too_long", "crc_lower_case", "lf_only", "no_crlf", "cipher_printed", "mn_conflict", "wrong_password")
 )
+_CODE_LENGTH = 6  # of a 2017 factor
+_AREA = b"CP="  # what comes behind the header, in whatever dialect
 _EXCERPT = 150  # characters of a segment as evidence
 _UNALIGNED = "data_time_unaligned"
 _UNKNOWN_FACTOR = "factor_unknown"
@@ -93,7 +96,7 @@ def diagnose_reject(raw: bytes, reason: str) -> Proposal | None:
     if found is not None:
         mn, slugs = found
         evidence = f"a frame of {len(raw)} bytes, refused for its {reason}, is right under {' '.join(slugs)}"
-        return Proposal(_clean(mn), "", "", "dialect", " ".join(slugs), evidence)
+        return Proposal(_clean_mn(mn), "", "", "dialect", " ".join(slugs), evidence)
     hint = diagnose_span(raw, reason)
     return hint and _propose(hint, find_mn(raw), "", "")
 
@@ -109,7 +112,7 @@ def diagnose_packet(
 
     Args:
         packet: parsed from the segment.
-        segment: its data segment.
+        segment: its data segment as it came; only its header is looked at.
         warnings: slugs of its frame, the packet, its readings, the gateway's admission.
         received_at: its arrival, UTC.
         in_force: what the registry says of its data logger.
@@ -120,9 +123,9 @@ def diagnose_packet(
     area = parse_data_area(packet.cp)
     readings = read_rows(area) if packet.cn in GRAIN_BY_CN else None
     hints = [
-        *_find_header_hints(packet, segment),
-        *_find_marked(warnings, segment),
-        *_find_marked(readings.warnings if readings else area.warnings, segment),
+        *_find_header_hints(packet, segment, readings),
+        *_find_marked(warnings, segment, packet.cp),
+        *_find_marked(readings.warnings if readings else area.warnings, segment, packet.cp),
     ]
     marks = find_full_width(packet.cp)
     if marks:
@@ -137,17 +140,24 @@ def diagnose_packet(
     return _propose_all(hints, packet)
 
 
+def _is_of_2005(packet: Packet, readings: Readings) -> bool:
+    """Tell an upload of 2005, whose samples have neither QN nor Flag, by its codes: none of 2017's six characters."""
+    return packet.flag is None and all(len(row.factor) < _CODE_LENGTH for row in readings.rows)
+
+
 def mark_reused(packet: Packet) -> Proposal:
     """Name a packet whose QN a packet with other data had just before."""
     return _propose(repair("qn_reused", f"QN {show(packet.qn.encode())} came twice"), packet.mn, packet.st, packet.cn)
 
 
-def _find_marked(warnings: Iterable[str], segment: bytes) -> Iterator[Hint]:
+def _find_marked(warnings: Iterable[str], segment: bytes, area: bytes) -> Iterator[Hint]:
     """Name what warnings say; those of a setting in use say nothing, and some need a closer look."""
-    header, _, area = segment.partition(b"CP=&&")
+    header = segment.partition(_AREA)[0]
     for warning in warnings:
         if warning == "unknown_mn":
             yield Hint("register", "", f"its MN is not in the registry: {show(header, _EXCERPT)}")
+        elif warning == "key_missing":
+            yield Hint("key", "sm4", "the key it was encrypted with is not known any more")
         slug = REPAIR_BY_WARNING.get(warning)
         if slug in _NOT_IN_SEGMENT:
             yield repair(slug, REPAIRS[slug].meaning)
@@ -155,9 +165,9 @@ def _find_marked(warnings: Iterable[str], segment: bytes) -> Iterator[Hint]:
             yield repair(slug, show(header if REPAIRS[slug].is_of_header else area, _EXCERPT))
 
 
-def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
+def _find_header_hints(packet: Packet, segment: bytes, readings: Readings | None) -> Iterator[Hint]:
     """Tell what is odd in a header that no warning names: order, QN and Flag left out, no MN."""
-    header = b";" + segment.partition(b"CP=&&")[0]
+    header = b";" + segment.partition(_AREA)[0]
     places = [header.find(b";" + name) for name in _HEADER_ORDER]
     found = [place for place in places if place >= 0]
     if found != sorted(found):
@@ -167,7 +177,7 @@ def _find_header_hints(packet: Packet, segment: bytes) -> Iterator[Hint]:
         return
     if not packet.mn:
         yield repair("mn_empty", f"ST={show(packet.st.encode())};CN={packet.cn} without MN")
-    if not packet.qn and packet.cn in GRAIN_BY_CN:
+    if not packet.qn and readings and not _is_of_2005(packet, readings):
         yield repair("qn_missing", REPAIRS["qn_missing"].meaning)
     if packet.flag is None and packet.qn:
         yield repair("flag_missing", REPAIRS["flag_missing"].meaning)
@@ -195,7 +205,8 @@ def _find_odd(packet: Packet, readings: Readings | None, hints: list[Hint]) -> I
     """Name what only the code tables tell, where nothing better explains it."""
     is_labelled = any(hint.what == "time_label" for hint in hints)
     rows = readings.rows if readings else []
-    for oddity in find_oddities(packet, readings):
+    named = (oddity for oddity in find_oddities(packet, readings) if oddity in REPAIR_BY_WARNING)
+    for oddity in named:
         if oddity == _UNKNOWN_FACTOR:
             codes = dict.fromkeys(row.factor for row in rows if not match_factor(row.factor, st=packet.st))
             yield repair("factor_unknown", f"ST={show(packet.st.encode())}: {show(' '.join(codes).encode(), 120)}")
@@ -215,7 +226,12 @@ def _propose(hint: Hint, mn: str, st: str, cn: str) -> Proposal:
     is_of_header = hint.what == "repair" and REPAIRS[hint.value].is_of_header
     if hint.what in _OF_ALL_CNS or is_of_header:
         st = cn = ""
-    return Proposal(_clean(mn), _clean(st), _clean(cn), hint.what, _clean(hint.value), _clean(hint.evidence))
+    return Proposal(_clean_mn(mn), _clean(st), _clean(cn), hint.what, _clean(hint.value), _clean(hint.evidence))
+
+
+def _clean_mn(mn: str) -> str:
+    """Return an MN fit for a table; where a missing ; made PW a part of it, that is masked."""
+    return _clean(show(mn.encode(), MAX_EVIDENCE) if "=" in mn else mn)
 
 
 def _clean(text: str) -> str:

@@ -92,7 +92,7 @@ class Dialect(NamedTuple):
         short_crc: its CRC may lack leading zeros, where CR LF or LF follows.
         counts_characters: its length may count characters, of UTF-8 or GBK.
         lacks_closing: its data segment may end without &&.
-        single_ampersand: CP=&...& may stand for CP=&&...&&.
+        single_ampersand: & may stand for && on both sides of its data area, or on one.
         keys: in force now, newest first.
     """
 
@@ -262,15 +262,16 @@ def _open(sent: bytes, crc: bytes, dialect: Dialect, slug: str) -> Opened | None
         area = rest[len(opening) : len(rest) - len(closing)]
         for key_id, plain in _texts(area, dialect.keys):
             kind = _match_crc(head + opening + plain + closing, crc, dialect.crc)
-            # A printed cipher whose CRC agrees as it is, once in 256, is still no text.
-            if kind is None or (slug == CIPHER_PRINTED and not key_id):
+            # A printed cipher whose CRC agrees as it is, once in 256, is still no text; half a mark is no text either.
+            is_text = bool(key_id) or (slug != CIPHER_PRINTED and (closing or not plain.endswith(b"&")))
+            if kind is None or not is_text:
                 continue
             used = {
                 slug,
                 kind.value,
                 "crc_short" if len(crc) < CRC_DIGITS else "",
                 "" if closing else "closing_missing",
-                "single_ampersand" if len(opening) == 1 else "",
+                "single_ampersand" if b"&" in (opening, closing) else "",
                 CIPHER_PRINTED if key_id and is_printed(area) else "",
             }
             segment = b"%b&&%b&&" % (head, plain)
@@ -281,8 +282,12 @@ def _open(sent: bytes, crc: bytes, dialect: Dialect, slug: str) -> Opened | None
 
 def _marks(dialect: Dialect) -> list[tuple[bytes, bytes]]:
     """Return the marks that may open and close a data area, the standard's first."""
-    openings = (b"&&", b"&") if dialect.single_ampersand else (b"&&",)
-    return [(mark, closing) for mark in openings for closing in ((mark, b"") if dialect.lacks_closing else (mark,))]
+    marks = [(b"&&", b"&&")]
+    if dialect.single_ampersand:
+        marks += [(b"&&", b"&"), (b"&", b"&&"), (b"&", b"&")]
+    if dialect.lacks_closing:
+        marks += [(opening, b"") for opening in ((b"&&", b"&") if dialect.single_ampersand else (b"&&",))]
+    return marks
 
 
 def _texts(area: bytes, keys: tuple[Key, ...]) -> Iterator[tuple[str, bytes]]:

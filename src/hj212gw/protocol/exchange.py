@@ -4,7 +4,7 @@ from hj212gw.protocol.codes import CommandKind, answers_only_when_asked, sender_
 from hj212gw.protocol.dataarea import encode_data_area
 from hj212gw.protocol.dialects import CrcKind
 from hj212gw.protocol.editions import INTERACTION_ST, RULES, Edition
-from hj212gw.protocol.frames import encode_frame
+from hj212gw.protocol.outgoing import encode_frame
 from hj212gw.protocol.packets import Packet
 
 NOTICE_ANSWER = "9013"

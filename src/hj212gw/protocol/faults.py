@@ -150,6 +150,7 @@ REPAIR_BY_WARNING: Mapping[str, str] = MappingProxyType(
                 "flag_unknown",
                 "data_time_odd",
                 "data_time_unaligned",
+                "factor_unknown",
                 "statistics_disordered",
                 "qn_in_data_area",
                 "cn_unknown",
@@ -173,3 +174,10 @@ REPAIR_BY_WARNING: Mapping[str, str] = MappingProxyType(
         "data_time_unusual": "data_time_digits",
     }
 )
+
+
+def fault_table() -> str:
+    """Render every repair as a Markdown table."""
+    lines = ["| `repair` | row | means |", "| --- | --- | --- |"]
+    lines += [f"| `{slug}` | {fault.row or ''} | {fault.meaning} |" for slug, fault in REPAIRS.items()]
+    return "\n".join(lines)

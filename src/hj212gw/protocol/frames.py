@@ -1,4 +1,4 @@
-"""Bytes to frames and back (HJ 212-2017, 6.3.1, table 2).
+"""Bytes to frames (HJ 212-2017, 6.3.1, table 2).
 
 ::
 
@@ -13,16 +13,14 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hj212gw.errors import FrameError
 from hj212gw.protocol.crc import check_crc, crc_text, explain_crc
-from hj212gw.protocol.dialects import CrcKind, DialectOf, Match, compute_crc, find_mn, match_frame
+from hj212gw.protocol.dialects import DialectOf, Match, find_mn, match_frame
 from hj212gw.protocol.shape import (
     CRC_DIGITS,
     EVIDENCE_BYTES,
     HEAD_BYTES,
     HEADER,
     MARK_BYTES,
-    MAX_DECLARED,
     MAX_STANDARD_SEGMENT,
     find_end,
     trailer_warnings,
@@ -37,9 +35,10 @@ _POSSIBLE_CRC = re.compile(rb"[0-9A-Fa-f]{2}[048Cc][01]")  # section 3: the low 
 _DIGITS = re.compile(rb"[0-9A-Fa-f]{4}")
 _NATURAL_END = re.compile(rb"&&[0-9A-Fa-f]{4}(?:\r?\n|(?=##))")
 
-_BARE = b"CP=&&"  # a data area that is empty, and one of its marks missing
+_OPENING = b"CP=&&"
 
 Check = Callable[[bytes, bytes], bool]
+_new = tuple.__new__
 
 
 class Frame(NamedTuple):
@@ -88,23 +87,6 @@ class _Failure(NamedTuple):
     span: int  # most bytes it takes with it
 
 
-def encode_frame(segment: bytes, crc: CrcKind = CrcKind.STANDARD) -> bytes:
-    """Wrap a data segment into a frame.
-
-    Args:
-        segment: 0 to 9999 bytes; more than 1024 is beyond the standard but occurs.
-        crc: the algorithm, for data loggers that know none but their own.
-
-    Raises:
-        FrameError: the length does not fit four digits.
-    """
-    if len(segment) > MAX_DECLARED:
-        message = f"a data segment has at most {MAX_DECLARED} bytes, got {len(segment)}"
-        raise FrameError(message, reason="too_long")
-    digits = crc_text(segment) if crc is CrcKind.STANDARD else b"%04X" % compute_crc(segment, crc)
-    return b"##%04d%b%b\r\n" % (len(segment), segment, digits)
-
-
 class FrameBuffer:
     """Cuts a byte stream into frames and discards, the same for any chunking, in linear time.
 
@@ -150,8 +132,47 @@ class FrameBuffer:
         """Take bytes as they came and return what they complete, in stream order."""
         if self._after_release and data:
             data = self._drop_late_trailer(data)
-        self._buffer += data
-        return self._run(final=False) if len(self._buffer) >= self._needed else []
+        if len(self._buffer) + len(data) < self._needed:
+            self._buffer += data
+            return []
+        events: list[Frame | Discard] = []
+        # What was looked at before goes on where it stopped; what begins a frame is most likely an ordinary one.
+        if self._failure is None and self._scanned <= self._pos:
+            data = self._take_ordinary(bytes(self._buffer) + data if self._buffer else data, events)
+            self._buffer = bytearray(data)
+        else:
+            self._buffer += data
+        events += self._run(final=False)
+        return events
+
+    def _take_ordinary(self, data: bytes, events: list[Frame | Discard]) -> bytes:
+        """Take the frames in front that the standard itself could have sent, in half the time of the careful way.
+
+        Returns:
+            What is left: nothing, the beginning of a frame, or something odd.
+        """
+        offset, size, longest, check = (
+            self._offset,
+            len(data),
+            min(self._max_segment, MAX_STANDARD_SEGMENT),
+            self._check,
+        )
+        pos = 0
+        while HEADER.match(data, pos):
+            start = pos + HEAD_BYTES
+            body = start + int(data[pos + MARK_BYTES : start])
+            end = body + CRC_DIGITS + 2
+            crc = data[body : end - 2]
+            if end > size or data[end - 2 : end] != b"\r\n" or body - start > longest or crc != crc.upper():
+                break
+            segment = data[start:body]
+            is_plain = segment.endswith(b"&&") and b"#" not in segment and segment.isascii()
+            if not is_plain or segment.find(_OPENING, 0, -2) < 0 or not check(segment, crc):
+                break
+            events.append(_new(Frame, (segment, data[pos:end], offset + pos, (), "", b"")))
+            pos = end
+        self._offset += pos
+        return data[pos:] if pos else data
 
     def release(self) -> list[Frame | Discard]:
         """Return the frame that only lacks its CR LF; a CR LF that comes later is dropped."""
@@ -231,7 +252,8 @@ class FrameBuffer:
         body = stop - self._pos - CRC_DIGITS
         segment, crc = raw[HEAD_BYTES:body], raw[body : body + CRC_DIGITS]
         is_right = segment.endswith(b"&&") and self._check(segment, crc)
-        if self._dialect_of is not None and not (is_right and segment.isascii() and not segment.endswith(_BARE)):
+        is_usual = is_right and segment.isascii() and segment.find(_OPENING, 0, -2) >= 0
+        if self._dialect_of is not None and not is_usual:
             frame = self._match_dialect(final=final)
             if frame is not None or self._needed:
                 return frame

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from hj212gw.protocol.codes import CommandKind, sender_kind
 from hj212gw.protocol.dataarea import FENCE, Group, parse_data_area
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import split_name
 from hj212gw.protocol.times import DATA_TIME_DIGITS, parse_data_time
+from hj212gw.protocol.values import split_name
 
 STATES = "states"
 INFOS = "infos"

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.faults import Hint, repair
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import Reading, Readings
 from hj212gw.protocol.times import WIRE_ZONE, format_data_time, parse_qn
+from hj212gw.protocol.values import Reading, Readings
 
 LIVE = timedelta(minutes=2)  # most between QN and arrival
 
@@ -78,15 +78,23 @@ def find_label(cn: str, moments: Moments, rows: Iterable[Reading], interval_mins
     period = timedelta(minutes=known_mins or _LEAST_MINS)
     lag = sent_at - data_time
     is_near = abs(lag) <= LIVE
+    # Far from now nothing is told, and a DataTime of the year 9999 cannot be reckoned with.
+    if not is_near and not timedelta(0) < lag < 2 * period:
+        return ""
     if not _begins(data_time, period):
-        if _begins(data_time + _LAST_SECOND, period) and period > LIVE:
-            return "end" if -LIVE <= lag < period / 2 else ""
-        return "sent" if is_near else ""
+        return _label_unaligned(data_time, lag, period)
     if is_near and abs(lag.total_seconds()) < _MOMENT_SECS and _are_moments(rows):
         return "sent"
     if -LIVE / 2 <= lag < period / 2:
         return "end"
     return "start" if known_mins and period <= lag < 2 * period else ""
+
+
+def _label_unaligned(data_time: datetime, lag: timedelta, period: timedelta) -> str:
+    """Tell what a DataTime means at which no period begins: its last second, or the moment of sending."""
+    if period > LIVE and _begins(data_time + _LAST_SECOND, period):
+        return "end" if lag < period / 2 else ""
+    return "sent" if abs(lag) <= LIVE else ""
 
 
 def hint_label(label: str, cn: str, moments: Moments, in_force: str) -> Hint | None:

@@ -7,8 +7,8 @@ from hj212gw.protocol.codes import GRAIN_BY_CN, CommandKind, find_commands, is_k
 from hj212gw.protocol.dataarea import parse_data_area
 from hj212gw.protocol.factors import match_factor, medium_of_st
 from hj212gw.protocol.packets import Packet
-from hj212gw.protocol.readings import Reading, Readings
 from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.values import Reading, Readings
 
 _EXTENSION_ST = re.compile("[A-Z][0-9]")  # A0 to Z9 are free for extensions (HJ 212-2017, table of system codes)
 _NOT_LISTED = (CommandKind.RESERVED, CommandKind.UNSPECIFIED)

@@ -1,11 +1,29 @@
-"""Frames as a data logger of some dialect sends them: for simulators, tests and `encode`."""
+"""Frames to be sent: answers, and what a data logger of some dialect sends, for simulators, tests and `encode`."""
 
 from hj212gw.errors import FrameError
 from hj212gw.protocol.cipher import OPENING, encrypt_area, print_cipher
-from hj212gw.protocol.dialects import ENCODINGS, Dialect, compute_crc
+from hj212gw.protocol.crc import crc_text
+from hj212gw.protocol.dialects import ENCODINGS, CrcKind, Dialect, compute_crc
 from hj212gw.protocol.shape import MAX_DECLARED
 
 _CLOSING = b"&&"
+
+
+def encode_frame(segment: bytes, crc: CrcKind = CrcKind.STANDARD) -> bytes:
+    """Wrap a data segment into a frame.
+
+    Args:
+        segment: 0 to 9999 bytes; more than 1024 is beyond the standard but occurs.
+        crc: the algorithm, for data loggers that know none but their own.
+
+    Raises:
+        FrameError: the length does not fit four digits.
+    """
+    if len(segment) > MAX_DECLARED:
+        message = f"a data segment has at most {MAX_DECLARED} bytes, got {len(segment)}"
+        raise FrameError(message, reason="too_long")
+    digits = crc_text(segment) if crc is CrcKind.STANDARD else b"%04X" % compute_crc(segment, crc)
+    return b"##%04d%b%b\r\n" % (len(segment), segment, digits)
 
 
 def encode_frame_as(segment: bytes, dialect: Dialect, *, is_printed: bool = False) -> bytes:

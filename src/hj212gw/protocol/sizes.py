@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from hj212gw.protocol.factors import FactorMatch, Spelling, find_factor, match_factor, unit_changed
 from hj212gw.protocol.faults import Hint
-from hj212gw.protocol.readings import Reading
 from hj212gw.protocol.tables import read_table
+from hj212gw.protocol.values import Reading
 
 # Codes of vendors for what the catalogue has under another code (factor tables, edition `field`).
 _ALIASES = {"o31104": "a05024", "a21030": "a05024", "a50001": "LA"}

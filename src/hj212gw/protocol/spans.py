@@ -15,7 +15,8 @@ _SHOWN = 60
 _FRAME = re.compile(rb"##[0-9]{4}[A-Za-z]{2}")
 _SHORT_LENGTH = re.compile(rb"##[0-9]{0,5} ?[A-Z]{2}=")
 _NATURAL_END = re.compile(rb"&&([0-9A-Fa-f]{4})[\r\n]*\Z")
-_PW = re.compile(rb"(?i)(PW[^0-9A-Za-z;]{0,8})[^;]*?(?=;|CP=|\Z)")
+# PW, NewPW and NewSK (1014), however they are written, up to the end of the field.
+_SECRET = re.compile(rb"(?i)((?:PW|NewSK)[^0-9A-Za-z;]{0,8})[^;]*?(?=;|CP=|\Z)")
 _MN = re.compile(rb"MN=([!-%'-+\--:<-~]{1,64})(?=[;,&]|\Z)")
 _HEX = re.compile(rb"[0-9A-Fa-f]{4}")
 _COMMA_BETWEEN = re.compile(rb"=[^;]*,[ ]*[A-Za-z]{2,4}=")
@@ -32,13 +33,13 @@ _FOREIGN = (
 
 
 def show(raw: bytes, most: int = _SHOWN) -> str:
-    """Show bytes as evidence: passwords masked, printable ASCII, at most `most` characters of the beginning."""
+    """Show bytes as evidence: secrets masked, printable ASCII, at most `most` characters of the beginning."""
     text = _mask(raw)
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _mask(raw: bytes) -> str:
-    return ascii(_PW.sub(rb"\1******", raw))[2:-1]
+    return ascii(_SECRET.sub(rb"\1******", raw))[2:-1]
 
 
 def find_mn(raw: bytes) -> str:

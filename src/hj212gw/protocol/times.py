@@ -1,6 +1,7 @@
 """Wire times: QN and DataTime text to aware UTC datetimes and back. The wire runs on UTC+8."""
 
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 WIRE_ZONE = timezone(timedelta(hours=8))  # 14.3: loggers run on Beijing time, no daylight saving
 
@@ -17,6 +18,7 @@ def parse_qn(text: str) -> datetime | None:
     return moment and moment + timedelta(milliseconds=int(text[DATA_TIME_DIGITS:]))
 
 
+@lru_cache(maxsize=4096)  # data loggers send about the same moment at about the same time
 def parse_data_time(text: str) -> datetime | None:
     """Read `YYYYMMDDhhmmss` as a moment in UTC; None where it is no such moment.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hj212gw.errors import DataAreaError
 from hj212gw.protocol.dataarea import Group, encode_data_area
-from hj212gw.protocol.readings import MAX_NUMBER, PLAIN_DECIMAL, VALUE_SUFFIXES, Extra, Reading
+from hj212gw.protocol.values import MAX_NUMBER, PLAIN_DECIMAL, VALUE_SUFFIXES, Extra, Reading
 
 _FIRST_VALUE = Reading._fields.index("rtd")
 # Annex C of 2017 writes the time first, Cou before the statistics, converted values behind, then the flags.

@@ -58,10 +58,15 @@ def parse_cn(text: str) -> str:
 
 def parse_name(text: str) -> str:
     """Read free text, an apostrophe before a would-be formula taken off."""
-    name = text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+    name = parse_text(text)
     if not 1 <= len(name) <= _NAME_LENGTH or any(map(_is_invisible, name)):
         raise ValueError(f"1 to {_NAME_LENGTH} characters without control characters")
     return name
+
+
+def parse_text(text: str) -> str:
+    """Take off the apostrophe that `format_name` puts before a would-be formula."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def format_name(name: str) -> str:

@@ -13,11 +13,14 @@ from hj212gw.store.rows import InfoRow, PacketRows, PartRow
 _Key = tuple[int, str, object, str, str, str, int]
 
 
-async def store_infos(connection: Connection, packets: Iterable[PacketRows]) -> None:
+async def store_infos(connection: Connection, packets: Iterable[PacketRows]) -> int:
     """Store the infos and parts of new packets, inside the caller's transaction.
 
     The value of the newest arrival stands; one that does not is kept in the row's history. Equal values, known
     parts and packets that are stored already change nothing. Where no packet brings any, nothing is sent.
+
+    Returns:
+        Infos that are new or whose row changed.
     """
     by_table: dict[str, list[InfoRow]] = {}
     parts: list[PartRow] = []
@@ -26,11 +29,15 @@ async def store_infos(connection: Connection, packets: Iterable[PacketRows]) -> 
             by_table.setdefault(rows.info_table, []).extend(rows.infos)
         if rows.part is not None:
             parts.append(rows.part)
+    changed = 0
     for table, infos in sorted(by_table.items()):
         for turn in _turns(infos):
-            await connection.execute(load_table_query("upsert_infos", table), *map(list, zip(*turn, strict=True)))
+            columns = map(list, zip(*turn, strict=True))
+            status = await connection.execute(load_table_query("upsert_infos", table), *columns)
+            changed += int(status.rpartition(" ")[2])
     if parts:
         await connection.execute(load_query("store_parts"), *map(list, zip(*parts, strict=True)))
+    return changed
 
 
 def _turns(infos: list[InfoRow]) -> list[list[InfoRow]]:

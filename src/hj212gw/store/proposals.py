@@ -56,6 +56,19 @@ async def note_proposals(connection: Connection, proposals: Sequence[ProposalRow
     await connection.execute(load_query("upsert_proposals"), *map(list, zip(*proposals, strict=True)))
 
 
+async def read_time_labels(connection: Connection, now: datetime) -> dict[tuple[str, str, str], str]:
+    """Read the time labels in force at `now`, by MN, ST ("" for any) and CN.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    try:
+        rows = await connection.fetch(load_query("read_time_labels"), now)
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
+    return {(row["mn"], row["st"], row["cn"]): row["label"] for row in rows}
+
+
 class ProposalStore:
     """The proposals, and the registry that an accepted one goes into, over one connection.
 

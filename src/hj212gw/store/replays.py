@@ -176,8 +176,7 @@ async def _store_all(connection: Connection, packets: list[Remade]) -> Done:
     if odd:
         await _add_missing_odd(connection, odd)
     written, replaced = await upsert_readings(connection, every)
-    await store_infos(connection, every)
-    if written or replaced:
+    if await store_infos(connection, every) or written or replaced:
         await touch_dirty(connection, {rows.dirty for rows in every if rows.dirty})
     restored = [packet.rows for packet in packets if packet.state == QUARANTINED]
     if restored:

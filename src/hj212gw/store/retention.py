@@ -1,6 +1,6 @@
 """Partitions made ahead, old readings put into the columnstore, and what is past its retention dropped.
 
-Data under a legal hold stays (decision 0007).
+Data under a legal hold stays (decision 0008).
 """
 
 from datetime import datetime, timedelta

@@ -5,7 +5,7 @@ the caller's transaction; a part that fails is rolled back to a savepoint and ha
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,7 +45,10 @@ _RUN_GAP = timedelta(days=1)
 
 
 class Counts(NamedTuple):
-    """What the careful way did with a run of packets; `dirty` is what it really wrote."""
+    """What the careful way did with a run of packets.
+
+    `dirty` and `archived` are what it really wrote, `refused` the arrivals of packets that became rejects.
+    """
 
     stored: int = 0
     repeated: int = 0
@@ -56,6 +59,8 @@ class Counts(NamedTuple):
     replaced: int = 0
     conflicts: int = 0
     dirty: frozenset[DirtyRow] = frozenset()
+    archived: tuple[PacketRow, ...] = ()
+    refused: tuple[datetime, ...] = ()
 
     def plus(self, other: "Counts") -> "Counts":
         """Add two counts."""
@@ -69,6 +74,8 @@ class Counts(NamedTuple):
             self.replaced + other.replaced,
             self.conflicts + other.conflicts,
             self.dirty | other.dirty,
+            self.archived + other.archived,
+            self.refused + other.refused,
         )
 
 
@@ -114,6 +121,7 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
         repeated=len(packets) - len(fresh),
         held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
         odd=sum(rows.reading_count for rows in fresh if rows.table is None),
+        archived=tuple(rows.packet for rows in fresh),
     )
     odd = [row for rows in fresh for row in rows.odd_rows()]
     if odd:
@@ -217,5 +225,6 @@ async def _quarantine(connection: Connection, rows: PacketRows, error: BaseExcep
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, TypeError):
         reject = (packet.received_at, packet.peer, "unstorable", f"the database refuses it: {reason}", packet.raw)
         await copy_rows(connection, "rejects", [reject], REJECT_COLUMNS)
-        return Counts(quarantined=1)
-    return Counts(quarantined=len(fresh), repeated=1 - len(fresh))
+        return Counts(quarantined=1, refused=(packet.received_at,))
+    archived = tuple(rows.packet for rows in fresh)
+    return Counts(quarantined=len(fresh), repeated=1 - len(fresh), archived=archived)

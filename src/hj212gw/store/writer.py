@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.digests import count_days
 from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import (
@@ -174,6 +175,7 @@ class Writer:
         if odd:
             await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
         await _write_rest(connection, batch, {rows.dirty for rows in packets if rows.dirty})
+        await self._note_archived(connection, [rows.packet for rows in packets], [row[0] for row in batch.rejects])
         return Outcome(
             path="copy",
             stored=len(packets),
@@ -189,6 +191,8 @@ class Writer:
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         counts = await upsert_packets(connection, packets) if packets else Counts()
         await _write_rest(connection, batch, counts.dirty)
+        rejects = [*(row[0] for row in batch.rejects), *counts.refused]
+        await self._note_archived(connection, counts.archived, rejects)
         return _outcome(counts._replace(repeated=counts.repeated + repeated), len(batch.rejects))
 
     async def _write_whole(self, connection: Connection, batch: Batch) -> Outcome:
@@ -218,6 +222,7 @@ class Writer:
                 fresh, repeated = await _drop_recent_repeats(connection, packets)
                 counts = await upsert_packets(connection, fresh) if fresh else Counts()
                 await touch_dirty(connection, counts.dirty)
+                await self._note_archived(connection, counts.archived, counts.refused)
                 return counts._replace(repeated=counts.repeated + repeated)
         except DECOMPRESSION_LIMIT:
             if len(packets) == 1:
@@ -225,6 +230,15 @@ class Writer:
         middle = len(packets) // 2
         left = await self._write_part(connection, batch, packets[:middle])
         return left.plus(await self._write_part(connection, batch, packets[middle:]))
+
+    async def _note_archived(
+        self, connection: Connection, packets: "Iterable[PacketRow]", rejects: "Iterable[datetime]"
+    ) -> None:
+        """Count the rows written by day of arrival, for the daily digests."""
+        counts = count_days(((packet.received_at, packet.qn_at) for packet in packets), rejects)
+        if counts:
+            columns = map(list, zip(*counts.values(), strict=True))
+            await connection.execute(load_query("note_archived"), self._journal, list(counts), *columns)
 
     async def _move(self, connection: Connection, batch: Batch) -> None:
         moved = await connection.fetchval(

@@ -177,8 +177,8 @@ SELECT 0::bigint AS row_id, d.mn, d.outlet, d.valid_from, d.valid_to FROM hj212.
 UNION ALL
 SELECT c.row_id, c.mn, c.outlet, c.valid_from, c.valid_to FROM hj212.current_channels c;
 
-DROP VIEW hj212.v_readings;
-CREATE VIEW hj212.v_readings AS
+-- The columns of 0004 come first and stay as they were, so that views others made of it go on.
+CREATE OR REPLACE VIEW hj212.v_readings AS
 SELECT r.data_time, l.mn, a.outlet, o.enterprise, r.st, r.cn, r.factor,
        f.name_zh AS factor_name, coalesce(u.unit, f.unit) AS unit, r.rtd, r.min, r.avg, r.max, r.cou,
        r.zs_rtd, r.zs_min, r.zs_avg, r.zs_max, r.data_flag, r.received_at,
@@ -267,6 +267,8 @@ COMMENT ON VIEW hj212.v_limits IS 'what a factor of an outlet may be, both bound
 GRANT SELECT ON hj212.v_readings, hj212.v_outlets, hj212.v_limits
     TO hj212_analyst, hj212_gateway, hj212_aggregator, hj212_owner;
 GRANT SELECT ON hj212.outlet_candidates, hj212.current_channels TO hj212_gateway, hj212_aggregator, hj212_owner;
+
+GRANT EXECUTE ON FUNCTION hj212.number_of, hj212.period_of, hj212.period_start TO PUBLIC;
 
 GRANT SELECT ON hj212.channels, hj212.dialects, hj212.time_labels, hj212.units, hj212.limits, hj212.legal_holds
     TO hj212_gateway, hj212_aggregator;

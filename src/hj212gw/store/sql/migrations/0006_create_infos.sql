@@ -39,6 +39,12 @@ COMMENT ON COLUMN hj212.infos.number IS 'the value where it is a plain decimal';
 COMMENT ON COLUMN hj212.infos.history IS
     'values that do not stand, each with its received_at (UTC), by arrival, the last hundred; NULL: none';
 
+CREATE FUNCTION hj212.history_entry(value text, received_at timestamptz)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT jsonb_build_object('value', value, 'received_at',
+                              to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+$$;
+
 -- Adds a value that does not stand to a row's history. Once is enough, and a data logger whose clock stands still
 -- must not grow a row for ever.
 CREATE FUNCTION hj212.add_history(history jsonb, value text, received_at timestamptz)
@@ -46,8 +52,7 @@ RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog AS 
     SELECT jsonb_agg(newest.entry ORDER BY newest.entry ->> 'received_at', newest.entry ->> 'value') FROM (
         SELECT both_of.entry FROM (
             SELECT jsonb_array_elements(coalesce(history, '[]')) AS entry
-            UNION SELECT jsonb_build_object('value', value, 'received_at',
-                to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            UNION SELECT hj212.history_entry(value, received_at)
         ) both_of ORDER BY both_of.entry ->> 'received_at' DESC, both_of.entry ->> 'value' DESC LIMIT 100
     ) newest
 $$;
@@ -170,7 +175,7 @@ CREATE OR REPLACE FUNCTION hj212.mask_pw(frame bytea) RETURNS bytea LANGUAGE sql
 $$;
 
 GRANT SELECT ON hj212.v_states, hj212.v_infos, hj212.v_sub_packets TO hj212_analyst, hj212_gateway, hj212_aggregator;
-GRANT EXECUTE ON FUNCTION hj212.meanings_of, hj212.add_history TO PUBLIC;
+GRANT EXECUTE ON FUNCTION hj212.meanings_of, hj212.history_entry, hj212.add_history TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON hj212.states, hj212.infos TO hj212_gateway;
 GRANT SELECT, INSERT ON hj212.sub_packets TO hj212_gateway;
 GRANT SELECT ON hj212.meanings TO hj212_gateway;

@@ -23,11 +23,21 @@ COMMENT ON COLUMN hj212.proposals.what IS
 COMMENT ON COLUMN hj212.proposals.times IS 'how often it was seen; a decided one keeps counting';
 COMMENT ON COLUMN hj212.proposals.evidence IS 'of the last time, at most 200 characters, passwords masked';
 
+-- An open proposal that the registry answers already counts as accepted: rows also come by files.
 CREATE VIEW hj212.v_proposals AS
-SELECT p.mn, p.st, p.cn, d.outlet, p.what, p.value, p.evidence, p.times, p.first_seen_at, p.last_seen_at, p.state
+SELECT p.mn, p.st, p.cn, d.outlet, p.what, p.value, p.evidence, p.times, p.first_seen_at, p.last_seen_at,
+       CASE WHEN p.state <> 'open' THEN p.state
+            WHEN p.what IN ('unit', 'rename') AND EXISTS (
+                SELECT FROM hj212.units u WHERE u.superseded_at IS NULL AND u.valid_to IS NULL
+                    AND u.mn = p.mn AND u.code = split_part(p.value, ' ', 1)) THEN 'accepted'
+            WHEN p.what = 'time_label' AND EXISTS (
+                SELECT FROM hj212.time_labels t WHERE t.superseded_at IS NULL AND t.valid_to IS NULL
+                    AND t.mn = p.mn AND t.cn = p.cn AND t.st IN (p.st, '') AND t.label = p.value) THEN 'accepted'
+            WHEN p.what = 'register' AND d.origin = 'registry' THEN 'accepted'
+            ELSE p.state END AS state
 FROM hj212.proposals p
 LEFT JOIN LATERAL (
-    SELECT c.outlet FROM hj212.current_data_loggers c WHERE c.mn = p.mn ORDER BY c.valid_from DESC LIMIT 1
+    SELECT c.outlet, c.origin FROM hj212.current_data_loggers c WHERE c.mn = p.mn ORDER BY c.valid_from DESC LIMIT 1
 ) d ON true;
 COMMENT ON VIEW hj212.v_proposals IS
     'settings the gateway proposes for a data logger, or a fault of it that no setting helps; state: open, accepted, dismissed';

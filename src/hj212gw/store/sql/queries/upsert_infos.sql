@@ -1,6 +1,7 @@
 -- Purpose: store infos: the value of the newest arrival stands, the others go to history, received_at stays the first.
 -- {table} is states or infos; parameters: an array a column, no key twice. Index: primary key; sorted against deadlocks.
--- Past WHERE, an arrival that is not before the standing value's brings another value.
+-- A value that is in the history already, as when its packet is written again, changes nothing. Past WHERE, an arrival
+-- that is not before the standing value's brings another value.
 INSERT INTO hj212.{table} AS r (logger_id, nth, data_time, received_at, qn, st, cn, subject, name, value, number, data_time_text)
 SELECT * FROM unnest($1::integer[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::double precision[], $12::text[])
@@ -22,4 +23,7 @@ ON CONFLICT (logger_id, cn, data_time, subject, name, st, nth) DO UPDATE SET
         WHEN excluded.received_at >= coalesce(r.updated_at, r.received_at)
         THEN hj212.add_history(r.history, r.value, coalesce(r.updated_at, r.received_at))
         ELSE hj212.add_history(r.history, excluded.value, excluded.received_at) END
-WHERE excluded.value <> r.value OR excluded.received_at < r.received_at
+WHERE (excluded.received_at < r.received_at
+    OR excluded.value <> r.value AND (excluded.received_at >= coalesce(r.updated_at, r.received_at)
+        OR r.history IS DISTINCT FROM hj212.add_history(r.history, excluded.value, excluded.received_at)))
+  AND NOT coalesce(r.history, '[]') @> jsonb_build_array(hj212.history_entry(excluded.value, excluded.received_at))

@@ -1,0 +1,120 @@
+"""Every metric, made once; `telemetry` is what moves them.
+
+Label values are closed sets, bound at start, so that all series are exported as 0 before anything happened.
+"""
+
+import math
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from hj212gw import __version__
+
+REGISTRY = CollectorRegistry()
+
+SESSION_ENDS = ("peer", "idle", "reset", "stopped", "limit", "error", "fatal", "other")
+REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
+QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
+LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
+ACK_CODES = ("9013", "9014", "other")
+STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
+STORE_WARNING_REASONS = ("timescaledb_outdated", "columnstore_missing", "retention_failed", "other")
+BATCH_PATHS = ("copy", "upsert", "other")
+
+ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+FSYNC_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+BATCH_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def _counter(name: str, meaning: str) -> Counter:
+    return Counter(f"hj212gw_{name}", meaning, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str) -> Gauge:
+    return Gauge(f"hj212gw_{name}", meaning, registry=REGISTRY)
+
+
+def _counters(name: str, meaning: str, label: str, values: tuple[str, ...]) -> dict[str, Counter]:
+    family = Counter(f"hj212gw_{name}", meaning, [label], registry=REGISTRY)
+    return {value: family.labels(value) for value in values}
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"hj212gw_{name}", meaning, buckets=buckets, registry=REGISTRY)
+
+
+ProcessCollector(registry=REGISTRY)
+Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"], registry=REGISTRY).labels(
+    __version__, platform.python_version()
+).set(1)
+
+SESSIONS_OPENED = _counter("sessions_opened", "Connections accepted")
+SESSIONS_CLOSED = _counters("sessions_closed", "Connections ended, by reason", "reason", SESSION_ENDS)
+FRAMES_RECEIVED = _counter("frames_received", "Frames seen: accepted plus rejected")
+FRAMES_ACCEPTED = _counter("frames_accepted", "Frames whose packet was read")
+FRAMES_REJECTED = _counters("frames_rejected", "Frames rejected, by reason", "reason", REJECT_REASONS)
+NOISE_BYTES = _counter("noise_discarded_bytes", "Bytes between frames that were discarded")
+NOISE_SPANS = _counter("noise_discarded_spans", "Spans of noise discarded")
+ACKS_SENT = _counters("acks_sent", "Answers sent, by command code", "cn", ACK_CODES)
+ACK_DURATION = _histogram("ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
+LOGGERS_QUESTIONED = _counters(
+    "loggers_questioned",
+    "Packets of an unknown MN or with a wrong PW, by verdict",
+    "verdict",
+    LOGGER_VERDICTS,
+)
+LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
+KEYS_REFUSED = _counter("keys_refused", "Times the keys file changed and could not be read")
+PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
+PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
+PACKETS_QUARANTINED = _counters(
+    "packets_quarantined", "Packets stored but kept apart, by reason", "reason", QUARANTINE_REASONS
+)
+PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
+PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
+PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
+REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
+REJECTS_DROPPED = _counters(
+    "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
+)
+REJECTS_DROPPED_BYTES = _counter("rejects_dropped_bytes", "Bytes of rejects that were not kept")
+READINGS_STORED = _counter("readings_stored", "Readings committed to the database for the first time")
+READINGS_ODD = _counter("readings_odd", "Readings with an impossible DataTime, kept apart")
+READINGS_REPLACED = _counter("readings_replaced", "Readings whose value was replaced; the old one is in history")
+JOURNAL_RECORDS = _counter("journal_committed_records", "Records made durable")
+JOURNAL_BYTES = _counter("journal_committed_bytes", "Bytes of records made durable")
+JOURNAL_FSYNC = _histogram("journal_fsync_duration_seconds", "Time of one durable group commit", FSYNC_BUCKETS)
+JOURNAL_PENDING_PACKETS = _gauge("journal_pending_packets", "Records not yet in the database")
+JOURNAL_PENDING_BYTES = _gauge("journal_pending_bytes", "Bytes of records not yet in the database")
+JOURNAL_OLDEST = _gauge(
+    "journal_oldest_pending_timestamp_seconds", "Arrival of the oldest pending record; NaN when there is none"
+)
+JOURNAL_OLDEST.set(math.nan)
+JOURNAL_SIZE = _gauge("journal_size_bytes", "Bytes of the journal's files")
+JOURNAL_IS_FULL = _gauge("journal_full", "1 while loggers wait for room")
+JOURNAL_FILLED = _counter("journal_filled", "Times the journal or its disk became full")
+JOURNAL_DAMAGED = _counter("journal_damaged", "Damaged segments kept aside")
+JOURNAL_FAILURES = _counter("journal_failures", "Writes or fsyncs that failed")
+BATCH_FAMILY = Histogram(
+    "hj212gw_store_batch_duration_seconds",
+    "Time of one database batch, by path",
+    ["path"],
+    buckets=BATCH_BUCKETS,
+    registry=REGISTRY,
+)
+BATCH_DURATION = {path: BATCH_FAMILY.labels(path) for path in BATCH_PATHS}
+STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the database is away, full or busy")
+STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
+STORE_WARNINGS = _counters("store_warnings", "Things found for an operator to do", "reason", STORE_WARNING_REASONS)
+STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
+STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
+PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
+PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
+PARTITIONS_AHEAD = _gauge(
+    "partitions_ahead_timestamp_seconds", "The time up to which there are partitions; NaN when none are needed"
+)
+PARTITIONS_AHEAD.set(math.nan)
+DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
+SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
+LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
