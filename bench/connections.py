@@ -71,7 +71,7 @@ class Logger(asyncio.Protocol):
             self._share.acked += 1
             self._share.latencies.append(self.acked_at - self._sent_at)
 
-    def connection_lost(self, exc):
+    def connection_lost(self, _exc):
         """Come back, as all do, within a few seconds."""
         self._share.connected -= 1
         self._transport = None

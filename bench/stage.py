@@ -10,9 +10,18 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support import Database, GatewayProcess, wait_until  # noqa: E402 - the tests are no package of the product
+from tests.support import Database, GatewayProcess, wait_until
 
-__all__ = ["Database", "GatewayProcess", "Series", "count_files", "describe_machine", "wait_drained", "wait_until"]
+__all__ = [
+    "Database",
+    "GatewayProcess",
+    "Series",
+    "count_files",
+    "count_packets",
+    "describe_machine",
+    "wait_drained",
+    "wait_until",
+]
 
 PRODUCT = {"max_connections": "60"}  # of the server, in place of the hurry of the tests
 

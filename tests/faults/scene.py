@@ -6,6 +6,7 @@ Short form by default; HJ212_TEST_LONG=1 has more packets go by in every step an
 import asyncio
 import os
 import socket
+from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +30,7 @@ ACCEPT = ("--unknown-mn", "accept")
 QUICK = {"database__retry_first_secs": 0.1, "database__retry_max_secs": 0.5, "database__statement_timeout_secs": 1}
 ROOMY = {**FAST, "log_min_messages": "fatal"}
 _MEMORY_SHARE = 1.2
+_COUNTERS = {"losses": ("store_retries", "store_failures"), "recoveries": ("store_recoveries",)}
 
 
 class Scene:
@@ -42,7 +44,7 @@ class Scene:
         self.gateway, self.loggers, self.dsn = gateway, loggers, dsn
         self.frames = []
         self.is_whole = True
-        self.losses = self.recoveries = 0
+        self.seen = Counter()
 
     async def acks(self, count):
         """See the senders acknowledged so many more times."""
@@ -50,14 +52,12 @@ class Scene:
 
     async def loses_the_database(self):
         """See that the gateway noticed."""
-        self.losses += 1
-        await self._counted("hj212gw_store_failures_total", self.losses)
+        await self._rises("losses")
 
     async def has_the_database_again(self):
         """See that the gateway stores again."""
-        self.recoveries += 1
-        await self._counted("hj212gw_store_recoveries_total", self.recoveries)
-        self.losses = (await self.metrics())["hj212gw_store_failures_total"]
+        await self._rises("recoveries")
+        self.seen["losses"] = await self._count("losses")
 
     async def metrics(self):
         """Read the gateway's metrics."""
@@ -95,6 +95,7 @@ class Scene:
         """End the gateway, at once or in order, and start it again."""
         await asyncio.to_thread(self.gateway.kill if killed else self.gateway.stop)
         self.is_whole = False
+        self.seen.clear()
         await asyncio.to_thread(self.gateway.start)
 
     async def keeps_its_memory(self, count):
@@ -108,11 +109,18 @@ class Scene:
         """Every frame any sender saw acknowledged."""
         return self.frames + [frame for logger in self.loggers for frame in logger.acked]
 
-    async def _counted(self, name, count):
-        async def enough():
-            return (await self.metrics())[name] >= count
+    async def _count(self, what):
+        metrics = await self.metrics()
+        return sum(metrics[f"hj212gw_{name}_total"] for name in _COUNTERS[what])
 
-        await wait_until(enough)
+    async def _rises(self, what):
+        """See a count rise above what it was when it was last looked at."""
+
+        async def higher():
+            count = await self._count(what)
+            return count if count > self.seen[what] else None
+
+        self.seen[what] = await wait_until(higher)
 
 
 @asynccontextmanager

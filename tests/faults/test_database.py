@@ -165,7 +165,7 @@ async def test_line_to_the_database_is_lost_at_commit(database, serve):
         gateway.dsn = gateway.gateway.ready["dsn"] = database.dsn
         for cuts in range(1, 4):
             await gateway.acks(200)
-            line.cut_after = b"COMMIT"
+            line.cut_after = b"COMMIT;"
             await gateway.loses_the_database()
             await gateway.has_the_database_again()
             assert line.cuts == cuts

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -33,38 +34,72 @@ def make_batch(logger_id, packets):
     return Batch(rows, [], [], 0, 1, NOW)
 
 
-async def lose_line(dsn, ending):
-    """Hold a line up in the midst of the readings, and cut it or leave it so; return what asyncio complained of."""
-    loop = asyncio.get_running_loop()
+def run(work):
+    """Run a coroutine on the event loop of the product; nothing may be left behind that asyncio complains of."""
     complaints = []
-    loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        runner.run(work)
+        gc.collect()
+        runner.run(asyncio.sleep(0))
+    assert complaints == []
+
+
+@asynccontextmanager
+async def writing(dsn):
+    """A line, a writer at its other end, and the number of a data logger."""
     admin = await asyncpg.connect(dsn)
     await migrate(admin, now=NOW)
     await admin.close()
-    async with Proxy(dsn) as proxy:
-        writer = Writer(proxy.dsn, uuid4(), statement_timeout_secs=1.0)
+    async with Proxy(dsn) as line:
+        writer = Writer(line.dsn, uuid4(), statement_timeout_secs=1.0)
         await writer.open(NOW)
-        logger_id = (await add_loggers(writer.numbering, [MN]))[MN]
-        proxy.hold_at = b"readings_rtd"
+        yield line, writer, (await add_loggers(writer.numbering, [MN]))[MN]
+        line.cut()
+        await writer.close()
+
+
+async def lose_line(dsn, ending):
+    """Hold a line up in the midst of the readings, and cut it or leave it so."""
+    async with writing(dsn) as (line, writer, logger_id):
+        line.hold_at = b"readings_rtd"
         storing = asyncio.create_task(writer.write(make_batch(logger_id, 1500)))
-        while not proxy.is_held:  # noqa: ASYNC110 - the line tells nobody
+        while not line.is_held:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.01)
         if ending == "cut":
             await asyncio.sleep(0.05)  # the kernel's room for the line fills up
-            proxy.cut()
+            line.cut()
         async with asyncio.timeout(10):
             with pytest.raises(StoreUnavailable):
                 await storing
-        proxy.cut()
-        await writer.close()
-    del storing, writer
-    gc.collect()
-    await asyncio.sleep(0)
-    return complaints
 
 
 @pytest.mark.parametrize("ending", ["cut", "silent"])
 def test_line_lost_in_the_midst_of_readings(postgres_dsn, ending):
     """Cut, or silent for longer than a statement may take: the writer says so, and leaves nothing behind."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(lose_line(postgres_dsn, ending)) == []
+    run(lose_line(postgres_dsn, ending))
+
+
+async def lose_answer(dsn):
+    """Cut the line in place of the answer to COMMIT."""
+    async with writing(dsn) as (line, writer, logger_id):
+        for position, is_repeated in enumerate((False, True)):
+            line.cut_after = b"COMMIT;"
+            batch = make_batch(logger_id, 3)._replace(after=position, upto=position + 1)
+            with pytest.raises(StoreUnavailable):
+                await writer.write(batch)
+            assert await writer.open(NOW) == position + 1
+            outcome = writer.take_unanswered(position + 1)
+            assert (outcome.stored, outcome.repeated) == ((0, 3) if is_repeated else (3, 0))
+            assert writer.take_unanswered(position + 1) is None
+        line.hold_at = b"readings_rtd"
+        with pytest.raises(StoreUnavailable):
+            await writer.write(make_batch(logger_id, 4)._replace(after=2, upto=3))
+        line.go_on()
+        assert await writer.open(NOW) == 2
+        assert writer.take_unanswered(2) is None
+
+
+def test_answer_to_commit_lost(postgres_dsn):
+    """What was stored is known by the position found afterwards, by plain COPY and by the careful way."""
+    run(lose_answer(postgres_dsn))

@@ -70,6 +70,7 @@ class Writer:
         self._statement_timeout_secs = statement_timeout_secs
         self._storing: Connection | None = None
         self._numbering: Connection | None = None
+        self._unanswered: tuple[int, Outcome] | None = None
         self.registry_changed = False
 
     @property
@@ -139,6 +140,7 @@ class Writer:
             StoreUnavailable: the position is not known to have moved; open again and go on from the one found.
         """
         connection = self.connection
+        self._unanswered = None
         try:
             try:
                 return await self._write_whole(connection, batch)
@@ -192,15 +194,29 @@ class Writer:
         await self._note_archived(connection, counts.archived, rejects)
         return _outcome(counts._replace(repeated=counts.repeated + repeated), len(batch.rejects))
 
+    def take_unanswered(self, position: int) -> Outcome | None:
+        """Tell, once, what the last batch came to whose COMMIT was not answered, if it is the one that moved to here.
+
+        Args:
+            position: found in the database when it was opened again.
+        """
+        upto, outcome = self._unanswered or (None, None)
+        self._unanswered = None
+        return outcome if upto == position else None
+
     async def _write_whole(self, connection: Connection, batch: Batch) -> Outcome:
         try:
             async with connection.transaction():
-                return await self._copy(connection, batch)
+                outcome = await self._copy(connection, batch)
+                self._unanswered = batch.upto, outcome
+            return outcome
         except REFUSALS as error:
             if not is_refusal(error):
                 raise
         async with connection.transaction():
-            return await self._upsert(connection, batch)
+            outcome = await self._upsert(connection, batch)
+            self._unanswered = batch.upto, outcome
+        return outcome
 
     async def _write_parts(self, connection: Connection, batch: Batch) -> Outcome:
         """Store halves of halves, each with its own transaction, and then what is left of the batch."""
