@@ -1,7 +1,10 @@
 """What the long benchmarks share with the tests: gateways and databases in processes of their own, to be ill-treated."""
 
 import asyncio
+import json
 import os
+import signal
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,3 +81,29 @@ async def wait_drained(gateway, timeout_secs=600):
 
     await wait_until(is_empty, timeout_secs)
     return loop.time() - began
+
+
+class Load:
+    """`hj212-sim load` in a process of its own."""
+
+    def __init__(self, port, *options):
+        command = [
+            sys.executable,
+            "-c",
+            "from hj212sim.cli import main; main()",
+            "load",
+            "--port",
+            str(port),
+            "--json",
+            "--quiet",
+        ]
+        self.process = subprocess.Popen(
+            [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    async def finish(self, timeout_secs, *, now=False):
+        """Wait for its end, asked for now or come by itself; return exit code and report."""
+        if now:
+            self.process.send_signal(signal.SIGINT)
+        out, err = await asyncio.to_thread(self.process.communicate, timeout=timeout_secs)
+        return self.process.returncode, json.loads(out) if out else {"error": err[-2000:]}
