@@ -259,7 +259,7 @@ async def running_loggers(loggers):
     finally:
         for task in running:
             task.cancel()
-        await asyncio.wait(running)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class Logger:
