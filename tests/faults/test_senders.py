@@ -1,7 +1,8 @@
 """Whatever a sender does: others do not feel it, nothing acknowledged is lost, and every byte is accounted for."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import resource
+from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 from tests.faults.scene import ACCEPT, TIMES, Line, ask, hours_ago, scene
@@ -150,10 +151,21 @@ async def test_same_packet_a_thousand_times(gateway):
         told.frames.append(frame)
 
 
+@contextmanager
+def few_files():
+    """Programs started here may open few files unless they raise that limit themselves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 async def test_sixty_loggers_behind_one_address_and_a_thousand_lines_left_behind(gateway):
     """What a mobile network left open costs nobody an answer; then all of it is cut, and the sixty still send."""
     mns = [f"BEHINDNAT{number:05d}" for number in range(60)]
-    async with scene(gateway, mns=mns) as told, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        with few_files():
+            told = await stack.enter_async_context(scene(gateway, mns=mns))
         await told.acks(60)
         left = []
         for number in range(1000):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw import telemetry
+from hj212gw.cli.files import raise_file_limit
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import StoreUnavailable
@@ -84,6 +85,7 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         Hj212Error: a port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
     """
     _calm_garbage_collector()
+    raise_file_limit()
     clock = make_clock(settings)
     gateway = make_gateway(settings, dsn, clock)
     async with AsyncExitStack() as stack:
