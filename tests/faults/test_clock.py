@@ -1,6 +1,8 @@
 """Clocks: the machine's that jumps back and forward, and midnights at the ends of months, years and February."""
 
+import os
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -53,6 +55,37 @@ async def test_midnight_passes(serve, postgres_dsn, brink):
         )
         assert [row["day"] for row in days] == sorted({brink.date(), (brink + timedelta(seconds=1)).date()})
         assert not await ask(told.dsn, "SELECT 1 FROM hj212.v_odd_readings")
+
+
+def find_faketime():
+    """The library that gives a program another time of day (Debian: libfaketime), None without it."""
+    given = os.environ.get("HJ212_TEST_FAKETIME")
+    found = [Path(given)] if given else sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return next((path for path in found if path.exists()), None)
+
+
+@pytest.mark.skipif(
+    find_faketime() is None, reason="needs libfaketime, or HJ212_TEST_FAKETIME=/path/libfaketimeMT.so.1"
+)
+async def test_clock_jumps_under_load(serve, dsn, tmp_path):
+    """The system's clock goes back and forward by half a day while packets come: all are acknowledged and stored once."""
+    shift = tmp_path / "shift"
+    shift.write_text("+0\n")
+    gateway = serve(dsn, *ACCEPT)
+    gateway.env |= {
+        "LD_PRELOAD": str(find_faketime()),
+        "FAKETIME_TIMESTAMP_FILE": str(shift),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    async with scene(gateway) as told:
+        for hours in ("+0", "-12", "+12", "-1", "+0"):
+            shift.write_text(f"{hours}h\n")
+            await told.acks(200)
+            await told.drains()
+        days = "SELECT max(received_at) - min(received_at) AS span FROM hj212.v_packets"
+        assert timedelta(hours=23) < (await ask(told.dsn, days))[0]["span"] < timedelta(hours=25)
+        await told.is_ready()
 
 
 @pytest.mark.parametrize("hours", [-20, 20], ids=["back", "forward"])
