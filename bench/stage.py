@@ -40,6 +40,12 @@ def count_files(pid):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def cpu_secs(pid):
+    """Tell the CPU time a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Series:
     """A figure over time."""
 
