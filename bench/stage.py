@@ -18,9 +18,11 @@ from tests.support import Database, GatewayProcess, wait_until
 __all__ = [
     "Database",
     "GatewayProcess",
+    "Load",
     "Series",
     "count_files",
     "count_packets",
+    "cpu_secs",
     "describe_machine",
     "wait_drained",
     "wait_until",

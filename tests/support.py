@@ -370,7 +370,7 @@ async def assert_conserved(gateway, *, is_first=True, timeout=30):
     if not is_first:
         assert total["frames_accepted"] <= stored + repeated
         return
-    assert total["frames_accepted"] == stored + repeated
+    assert total["frames_accepted"] == stored + repeated, (stored, repeated, gateway.log()[-3000:])
     assert total["frames_rejected"] == total["rejects_stored"] + total["rejects_dropped"]
     connection = await asyncpg.connect(gateway.ready["dsn"])
     try:
