@@ -49,9 +49,15 @@ def markdown_table() -> str:
     """Render every option as a Markdown table."""
     lines = ["| option | default | takes | meaning |", "| --- | --- | --- | --- |"]
     for option in options().values():
-        default = "not set" if option.default is None else f"`{option.default}`"
+        default = _shown(option.default)
         lines.append(f"| `{option.name}` | {default} | {option.accepted} | {option.description} |")
     return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "not set"
+    return "none" if default == () else f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":
