@@ -52,7 +52,7 @@ class TlsSettings(Section):
     )
     client_ca_file: Path | None = Field(
         default=None,
-        description="PEM file of the authorities that data loggers' certificates are checked by; not set: none is asked for",
+        description="PEM file of the authorities that check data loggers' certificates; not set: none is asked for",
         examples=["/etc/hj212gw/loggers-ca.pem"],
     )
     require_client_certificate: bool = Field(
@@ -60,7 +60,7 @@ class TlsSettings(Section):
     )
     bind_mn: Literal["off", "warn"] = Field(
         default="warn",
-        description="warn: packets of an MN that the connection's certificate does not name are acknowledged, stored and"
+        description="warn: packets of an MN that the client's certificate does not name are acknowledged, stored and"
         " flagged `foreign_certificate`",
     )
 

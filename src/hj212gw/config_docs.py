@@ -41,7 +41,7 @@ def _toml_lines(held: Iterable[Option]) -> Iterable[str]:
 
 
 def _toml(value: Any) -> str:
-    """Write a scalar as TOML; JSON's strings and numbers are TOML's."""
+    """Write a scalar or a list of texts as TOML; JSON's are TOML's."""
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw import telemetry
+from hj212gw.cli.reloading import Reloader, make_limits, make_retention
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import StoreUnavailable
 from hj212gw.gateway.drain import DrainLimits
 from hj212gw.gateway.keeper import Keeper
-from hj212gw.gateway.server import Gateway, GatewayLimits
+from hj212gw.gateway.server import Gateway
 from hj212gw.http import HttpServer, Readiness
 from hj212gw.journal import Journal, JournalSettings
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
-from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
 
 SECS_A_DAY = 86_400
@@ -30,11 +30,12 @@ _GC_YOUNG_OBJECTS = 50_000
 
 
 class Running(NamedTuple):
-    """Where a started gateway can be reached; addresses are host:port."""
+    """Where a started gateway can be reached; addresses are host:port, `tls` None where there is no such port."""
 
     gateway: str
     http: str
     dsn: str | None
+    tls: str | None = None
 
 
 def make_clock(settings: Settings) -> Clock:
@@ -44,20 +45,9 @@ def make_clock(settings: Settings) -> Clock:
 
 def make_gateway(settings: Settings, dsn: str | None, clock: Clock) -> Gateway:
     """Build a gateway from settings; without a DSN the journal only fills."""
-    limits = settings.gateway
     journal = settings.journal
     return Gateway(
-        GatewayLimits(
-            host=limits.host,
-            port=limits.port,
-            max_segment_bytes=limits.max_segment_bytes,
-            idle_timeout_secs=limits.idle_timeout_secs,
-            session_high_water_bytes=limits.session_high_water_bytes,
-            high_water_bytes=limits.high_water_bytes,
-            max_sessions=limits.max_sessions,
-            backlog=limits.backlog,
-            stop_timeout_secs=limits.stop_timeout_secs,
-        ),
+        make_limits(settings),
         JournalSettings(
             directory=journal.directory,
             max_bytes=journal.max_bytes,
@@ -77,8 +67,16 @@ def make_gateway(settings: Settings, dsn: str | None, clock: Clock) -> Gateway:
 
 
 @asynccontextmanager
-async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: bool) -> AsyncIterator[Running]:
+async def run_gateway(
+    settings: Settings, dsn: str | None, *, accepts_unknown: bool, load: Callable[[], Settings] | None = None
+) -> AsyncIterator[Running]:
     """Run gateway and HTTP for as long as the context lasts.
+
+    Args:
+        settings: what holds at the start.
+        dsn: the database; without one the journal only fills.
+        accepts_unknown: whether an unknown MN is registered as found, or its packets are held.
+        load: reads the settings again on SIGHUP; None ignores it.
 
     Raises:
         Hj212Error: a port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
@@ -106,7 +104,10 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         telemetry.gateway_ready()
         stopper = asyncio.create_task(_stop_on_failure(gateway))
         stack.callback(stopper.cancel)
-        yield Running(f"{host}:{port}", f"{http_host}:{http_port}", dsn)
+        if load is not None:
+            stack.callback(Reloader(gateway, settings, load).listen())
+        tls = gateway.tls_address
+        yield Running(f"{host}:{port}", f"{http_host}:{http_port}", dsn, f"{tls[0]}:{tls[1]}" if tls else None)
     if gateway.failed.done():
         raise gateway.failed.result()
 
@@ -181,7 +182,7 @@ def _writer_factory(settings: Settings, dsn: str | None) -> Callable[[Journal], 
 
 
 def _drain_limits(settings: Settings) -> DrainLimits:
-    database, retention = settings.database, settings.retention
+    database = settings.database
     return DrainLimits(
         batch_packets=database.batch_packets,
         batch_wait_secs=database.batch_wait_ms / 1000,
@@ -189,10 +190,5 @@ def _drain_limits(settings: Settings) -> DrainLimits:
         retry_first_secs=database.retry_first_secs,
         retry_max_secs=database.retry_max_secs,
         refresh_secs=settings.registry.refresh_secs,
-        retention=Retention(
-            real_time_days=retention.real_time_days,
-            minute_days=retention.minute_days,
-            packets_days=retention.packets_days,
-            columnstore_days=retention.columnstore_days,
-        ),
+        retention=make_retention(settings),
     )

@@ -1,6 +1,7 @@
 """`hj212gw serve`: the gateway alone, beside a database that is run elsewhere."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,32 +38,34 @@ def serve(
 
     Example: hj212gw serve --config /etc/hj212gw.toml
     """
-    settings = options.load(
-        config,
-        {
-            "data_dir": data_dir,
-            "database.dsn": dsn,
-            "gateway.host": host,
-            "gateway.port": port,
-            "gateway.unknown_mn": unknown_mn,
-            "clock.epoch": clock_epoch,
-            "clock.origin": clock_origin,
-            "clock.speed": clock_speed,
-            **options.split_http(http),
-        },
-        simulated_clock=simulated_clock,
-    )
-    options.run(_run(settings, options.need_dsn(settings), ready_file))
+    overrides = {
+        "data_dir": data_dir,
+        "database.dsn": dsn,
+        "gateway.host": host,
+        "gateway.port": port,
+        "gateway.unknown_mn": unknown_mn,
+        "clock.epoch": clock_epoch,
+        "clock.origin": clock_origin,
+        "clock.speed": clock_speed,
+        **options.split_http(http),
+    }
+
+    def _load() -> "Settings":
+        return options.read(config, overrides, simulated_clock=simulated_clock)
+
+    settings = options.load(config, overrides, simulated_clock=simulated_clock)
+    options.run(_run(settings, options.need_dsn(settings), ready_file, _load))
 
 
-async def _run(settings: "Settings", dsn: str, ready_file: Path | None) -> None:
+async def _run(settings: "Settings", dsn: str, ready_file: Path | None, load: Callable[[], "Settings"]) -> None:
     from hj212gw.cli import running  # noqa: PLC0415 - asyncpg and the gateway are slow to import
 
     stopped = asyncio.ensure_future(running.wait_for_stop())
     async with AsyncExitStack() as stack:
         accepts_unknown = settings.gateway.unknown_mn == "accept"
-        started = await stack.enter_async_context(running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown))
-        say(f"gateway   {started.gateway}")
+        running_gateway = running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown, load=load)
+        started = await stack.enter_async_context(running_gateway)
+        say(f"gateway   {started.gateway}{f' and, with TLS, {started.tls}' if started.tls else ''}")
         say(f"http      http://{started.http}/metrics /healthz /readyz")
         if ready_file is not None:
             running.write_ready_file(ready_file, started)

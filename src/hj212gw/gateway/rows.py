@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
 from hj212gw.gateway.moments import is_plausible, local_day, qn_number
-from hj212gw.gateway.notes import RIVAL, Note
+from hj212gw.gateway.notes import RIVAL, SUSPICIONS, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, Key, find_mn, make_dialect
@@ -98,7 +98,8 @@ def read_arrival(
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, opened.warnings, is_rival)
+    warnings = (*opened.warnings, *(mark for mark in marks if mark in SUSPICIONS))
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
