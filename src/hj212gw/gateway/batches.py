@@ -7,7 +7,7 @@ from hj212gw import telemetry
 from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
-from hj212gw.gateway.notes import Note, read_note
+from hj212gw.gateway.notes import FOREIGN_PEER, Note, read_note
 from hj212gw.gateway.proposals import ProposalBook
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
 from hj212gw.gateway.suspicions import SuspicionBook
@@ -132,6 +132,8 @@ class BatchMaker:
             warnings = (verdict.value,)
         if is_held or verdict is Verdict.WRONG_PASSWORD:
             telemetry.logger_seen(mn, verdict)
+        if self._admission.is_foreign(mn, arrival.peer):
+            warnings += (FOREIGN_PEER,)
         number = None if is_held else self._numbers.get(mn)
         rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
         self._hear(rows)

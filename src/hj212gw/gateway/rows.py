@@ -89,16 +89,17 @@ def read_arrival(
         return Arrival(frame, received_at, peer, "", packet, opened.segment, opened.segment, opened.warnings)
     key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
     is_rival = RIVAL in marks
+    suspicions = tuple(mark for mark in marks if mark in SUSPICIONS)
     if key_id and key is None:
         sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
         segment = sent.partition(_CP)[0] + _EMPTY_CP
-        warnings = (KEY_MISSING,)
+        warnings = (KEY_MISSING, *suspicions)
         packet = parse_packet(segment)
         return Arrival(frame, received_at, peer, key_id, packet, segment, sent, warnings, is_rival, is_sealed=True)
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    warnings = (*opened.warnings, *(mark for mark in marks if mark in SUSPICIONS))
+    warnings = (*opened.warnings, *suspicions)
     return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, warnings, is_rival)
 
 

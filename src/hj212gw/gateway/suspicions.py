@@ -65,6 +65,9 @@ class SuspicionBook:
 
     def _note(self, key: tuple[str, str, str], evidence: str, at: datetime) -> None:
         mn, what, host = key
+        if not mn.isprintable():
+            mn = ascii(mn)[1:-1]  # a text no database column takes must not hold up the batch
+            key = (mn, what, host)
         telemetry_access.suspicion_noted(what, mn, host, evidence)
         before = self._counted.get(key)
         if before is not None:

@@ -14,7 +14,6 @@ CREATE TABLE hj212.suspicions (
 );
 COMMENT ON COLUMN hj212.suspicions.peer IS 'address without port, which differs with every connection';
 COMMENT ON COLUMN hj212.suspicions.evidence IS 'of the last time, at most 200 characters, passwords masked';
-CREATE INDEX suspicions_last_seen_at ON hj212.suspicions USING brin (last_seen_at);
 
 CREATE TABLE hj212.networks (
     row_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
