@@ -10,6 +10,7 @@ from tests.support import secs
 
 from hj212gw.gateway import limits as limits_module
 from hj212gw.gateway.limits import Pace, Shares
+from hj212gw.gateway.networks import Access, NetworkList
 from hj212gw.store.retention import Retention
 
 BAD = b"##0005abcde0000\r\n"
@@ -96,7 +97,6 @@ async def test_fast_mn_is_not_read_for_a_while(tmp_path):
         assert len(await fast.answers(12)) == 12
         session = next(session for session in live.intake.sessions if session.packet_count)
         assert not session._transport.is_reading()
-        assert not session.is_held_up or session.heard_at
         await calm.send(frame(1, mn="CALM0000000001"))
         assert len(await calm.answers(1)) == 1
         await fast.send(frame(500))
@@ -116,7 +116,7 @@ async def test_flood_of_rejects_is_cut(tmp_path):
         assert await line.rest() == []
         await eventually(lambda: not live.intake.sessions)
         assert counts("sessions_closed_total", reason="abuse") == 1
-        assert len(live.rejects()) == counts.reject_total() == 51
+        await eventually(lambda: len(live.rejects()) == counts.reject_total() == 51)
 
 
 @on_both_loops
@@ -199,8 +199,6 @@ async def test_line_without_a_frame_is_closed(tmp_path):
 @on_both_loops
 async def test_limits_hold_from_a_reload_on(tmp_path):
     """Without a line being lost, but for those of networks that are shut out now."""
-    from hj212gw.gateway.networks import Access, NetworkList  # noqa: PLC0415
-
     counts = Counts()
     async with live_gateway(tmp_path) as live:
         line = await live.connect()

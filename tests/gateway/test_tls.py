@@ -40,6 +40,12 @@ def tls_gateway(folder, files, **limits):
     return live_gateway(folder, tls_host="127.0.0.1", tls_port=0, tls=files, **limits)
 
 
+async def exchange(line, sent):
+    """Send a frame and take its answer."""
+    await line.send(sent)
+    await line.answers(1)
+
+
 def notes(live):
     """What the journal notes of what it holds."""
     return [record.note for record in live.records()]
@@ -54,7 +60,6 @@ async def test_both_ports_take_packets(tmp_path, authority, files):
             await line.send(frame(number))
             assert qns(await line.answers(1)) == [f"20260301080000{number:03d}"]
         assert live.frames() == [frame(0), frame(1)]
-        assert notes(live) == ["", ""]
         assert secret.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
 
 
@@ -133,7 +138,7 @@ async def test_damaged_record_ends_the_line(tmp_path, authority, files):
         writer.write(good + bad)
         await eventually(lambda: not live.intake.sessions)
         writer.close()
-        assert live.frames() == [frame(1)]
+        await eventually(lambda: live.frames() == [frame(1)])
         assert counts("tls_failures_total") == 1
 
 
@@ -168,8 +173,7 @@ async def test_required_certificate_keeps_others_out(tmp_path, authority, files)
         for pair in pairs:
             line = await live.connect_tls(authority.client_context(pair))  # with TLS 1.3 the refusal comes later
             with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
-                await line.send(frame())
-                await line.answers(1)
+                await exchange(line, frame())
         known = await live.connect_tls(authority.client_context(authority.sign("known", MN)))
         await known.send(frame())
         assert len(await known.answers(1)) == 1
@@ -184,7 +188,7 @@ async def test_new_certificate_without_losing_a_line(tmp_path, authority, files)
         renewed = files._replace(certificate=(pair := authority.sign_gateway("renewed"))[0], key=pair[1])
         limits = LIMITS._replace(tls_host="127.0.0.1", tls_port=0, tls=renewed)
         live.gateway.replace(limits, Retention())
-        with pytest.raises(ConfigError, match="tls.certificate_file"):
+        with pytest.raises(ConfigError, match="certificate_file"):
             live.gateway.replace(limits._replace(tls=files._replace(key=pair[1])), Retention())
         new = await live.connect_tls(authority.client_context())
         names = [
