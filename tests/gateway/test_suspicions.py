@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 def packet(warnings, *, mn=MN, peer="10.1.1.1:5000", at=NOW, pw="999999"):
     """Rows of a packet with warnings."""
     row = PacketRow(NOW, b"", at, mn, "32", "2011", None, None, None, 5, "2017", peer, "stored", warnings, None, b"")
-    return PacketRows(row._replace(raw=frame(1, mn=mn, pw=pw)), has_qn=True)
+    return PacketRows(row._replace(raw=frame(1, pw=pw)), has_qn=True)
 
 
 def test_warnings_become_suspicions():
@@ -65,7 +65,7 @@ def test_what_is_kept_is_bounded(monkeypatch):
 def test_text_no_column_takes_is_escaped():
     """A batch is never held up by it."""
     book = SuspicionBook()
-    book.note_packets([packet(["wrong_password"], mn="A\x00\ud800B")._replace()])
+    book.note_packets([packet(["wrong_password"], mn="A\x00\ud800B")])
     assert book.take()[0].mn == "A\\x00\\ud800B"
 
 

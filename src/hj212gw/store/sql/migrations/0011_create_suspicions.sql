@@ -39,6 +39,23 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW hj212.v_suspicions IS
     'wrong PW, foreign peer or certificate, replayed QN, conflict: per MN and peer, how often and when';
 
+-- A frame as it came is evidence: the gateway marks packets, it never changes what was sent.
+REVOKE UPDATE ON hj212.packets FROM hj212_gateway;
+GRANT UPDATE (state, warnings) ON hj212.packets TO hj212_gateway;
+
+-- The aggregator needs who is watched, never the passwords.
+REVOKE SELECT ON hj212.data_loggers, hj212.current_data_loggers FROM hj212_aggregator;
+DO $$
+DECLARE
+    relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['data_loggers', 'current_data_loggers'] LOOP
+        EXECUTE format('GRANT SELECT (row_id, mn, st, outlet, cns, rtd_interval_secs, min_interval_mins, factors, origin,'
+            ' valid_from, valid_to, recorded_at, superseded_at, role) ON hj212.%I TO hj212_aggregator', relation);
+    END LOOP;
+END
+$$;
+
 GRANT SELECT ON hj212.v_suspicions TO hj212_analyst, hj212_gateway, hj212_aggregator;
 GRANT SELECT, INSERT, UPDATE ON hj212.suspicions TO hj212_gateway;
 GRANT SELECT ON hj212.networks TO hj212_gateway, hj212_aggregator;
