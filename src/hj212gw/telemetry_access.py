@@ -50,16 +50,18 @@ def suspicions_dropped(count: int) -> None:
 def config_reloaded(changed: Iterable[str]) -> None:
     """Tell which settings hold another value from now on."""
     CONFIG_RELOADS["applied"].inc()
-    tell("config.reloaded", changed=" ".join(changed) or "nothing")
+    names = " ".join(changed) or "nothing"
+    tell("config.reloaded", names, changed=names)
 
 
 def config_postponed(names: Iterable[str]) -> None:
     """Tell which settings changed and take a restart."""
     CONFIG_RELOADS["postponed"].inc()
-    tell("config.postponed", names=" ".join(names))
+    text = " ".join(names)
+    tell("config.postponed", text, names=text)
 
 
 def config_refused(error: BaseException) -> None:
     """Tell why the settings could not be read again."""
     CONFIG_RELOADS["refused"].inc()
-    tell("config.refused", **error_facts(error))
+    tell("config.refused", str(error)[:200], **error_facts(error))
