@@ -170,12 +170,14 @@ def test_dockerfile():
 
 
 def test_variables_that_are_written_down():
-    """Every HJ212 variable a page names is a setting or is read by a test."""
+    """Every HJ212 variable a page names is a setting or is read by a test or by check.sh."""
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
+    scripts = (ROOT / "check.sh").read_text(encoding="utf-8")
     settings = {option.env for option in options().values()}
     for page in PAGES:
         for name in re.findall(r"HJ212[A-Z_]*[A-Z]\b(?!_)", page.read_text(encoding="utf-8")):
-            assert name in settings or f'"{name}"' in sources, f"{page.name}: {name}"
+            is_read = f'"{name}"' in sources or f"${{{name}" in scripts
+            assert name in settings or is_read, f"{page.name}: {name}"
 
 
 def make_hour(mn, moment, average):
