@@ -85,13 +85,13 @@ def read_arrival(
         ProtocolError: the frame was kept by a version that accepted what this one does not.
     """
     key_id, marks = note
-    if not key_id and not marks:
+    is_rival = RIVAL in marks
+    if not key_id and len(marks) == is_rival:
         opened = open_frame(frame)
         packet = parse_packet(opened.segment)
         segment = opened.segment
-        return _new(Arrival, (frame, received_at, peer, "", packet, segment, segment, opened.warnings, False, False))
+        return _new(Arrival, (frame, received_at, peer, "", packet, segment, segment, opened.warnings, is_rival, False))
     key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
-    is_rival = RIVAL in marks
     if key_id and key is None:
         sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
         segment = sent.partition(_CP)[0] + _EMPTY_CP

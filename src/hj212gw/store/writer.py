@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
-from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER, encode_copy_packet
 from hj212gw.store.digests import count_days
 from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
@@ -168,7 +168,9 @@ class Writer:
         await self._move(connection, batch)
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         if packets:
-            await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
+            await _copy_encoded(
+                connection, "packets", [encode_copy_packet(rows.packet) for rows in packets], PacketRow._fields
+            )
         readings = await _copy_readings(connection, packets)
         await store_infos(connection, packets)
         odd = [row for rows in packets for row in rows.odd_rows()]
@@ -272,12 +274,14 @@ async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> i
     count = 0
     for table in sorted({rows.table for rows in packets if rows.table}):
         mine = [rows for rows in packets if rows.table == table]
-        parts = [COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER]
-        await connection.copy_to_table(
-            table, schema_name="hj212", source=_chunks(parts), columns=COPY_COLUMNS, format="binary"
-        )
+        await _copy_encoded(connection, table, [rows.encoded for rows in mine], COPY_COLUMNS)
         count += sum(rows.reading_count for rows in mine)
     return count
+
+
+async def _copy_encoded(connection: Connection, table: str, rows: list[bytes], columns: tuple[str, ...]) -> None:
+    parts = [COPY_HEADER, *rows, COPY_TRAILER]
+    await connection.copy_to_table(table, schema_name="hj212", source=_chunks(parts), columns=columns, format="binary")
 
 
 async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
