@@ -125,7 +125,7 @@ class Intake:
         for cn, count in self._answered.items():
             telemetry.acks_sent(cn, count)
         self._answered.clear()
-        telemetry.ack_observed_many(self._ack_secs)
+        telemetry.acks_observed(self._ack_secs)
         self._ack_secs.clear()
 
     def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:
