@@ -96,7 +96,7 @@ def _areas() -> Iterator[bytes]:
     yield from _HOSTILE_AREAS
 
 
-def _evidence_files() -> dict[str, bytes]:
+def evidence_files() -> dict[str, bytes]:
     """Return the files of evidence that hold."""
     segments = [
         f"QN=2026030108000{second}000;ST=32;CN=2011;PW=123456;MN=M1;Flag=5;CP=&&".encode() + _HOSTILE_AREAS[0] + b"&&"
@@ -140,7 +140,7 @@ def make_evidence(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _evidence() -> Iterator[bytes]:
-    files = make_evidence(_evidence_files())
+    files = make_evidence(evidence_files())
     yield PLAIN_ENTRY + b"\x1d".join(name.encode() + b"\x1e" + content for name, content in files.items())
     for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         stream = BytesIO()
