@@ -148,7 +148,9 @@ class _Check:
         present = Counter(name for name in self._package.namelist() if name not in (MANIFEST, MANIFEST_HASH))
         names = sorted(present.keys() | self._named.keys())
         if len(names) > _MOST_FILES:
-            self._tell("file added", f"{len(names)} files are there or named; more than {_MOST_FILES} are not looked at")
+            self._tell(
+                "file added", f"{len(names)} files are there or named; more than {_MOST_FILES} are not looked at"
+            )
             names = names[:_MOST_FILES]
         for name in names:
             if name not in self._named:
