@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from hj212gw.errors import ConfigError
@@ -105,7 +106,8 @@ class WorkerLine:
         if self._serving is not None:
             self._serving.cancel()
         self._writer.close()
-        await asyncio.wait([asyncio.ensure_future(self._writer.wait_closed())])
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _serve(self, report: Callable[[], Report]) -> None:
         while line := await self._read():
