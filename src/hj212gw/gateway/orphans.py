@@ -99,7 +99,7 @@ class Orphans:
             telemetry.journal_emptied(str(directory), str(journal.uuid))
         finally:
             self._journal = self._drain = None
-            await asyncio.shield(journal.close())
+            await _finish(asyncio.ensure_future(journal.close()))
 
     async def _empty(self, journal: Journal) -> None:
         """Drain a journal to its end, however often the database goes away meanwhile."""
@@ -123,3 +123,12 @@ async def _close(drain: "Drain") -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_CUT_SECS * 3):
             await drain.close()
+
+
+async def _finish(closing: asyncio.Task[None]) -> None:
+    """Wait until a journal is closed, also when we are told to stop meanwhile."""
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
