@@ -32,6 +32,7 @@ from hj212gw.metrics import (
     JOURNAL_PENDING_PACKETS,
     JOURNAL_RECORDS,
     JOURNAL_SIZE,
+    JOURNALS_LEFT,
     KEYS_REFUSED,
     LINES_LOST,
     LINES_SUPPRESSED,
@@ -62,6 +63,8 @@ from hj212gw.metrics import (
     STORE_RECOVERIES,
     STORE_RETRIES,
     STORE_WARNINGS,
+    WORKERS_LOST,
+    WORKERS_STARTED,
 )
 
 logs.tell_lost_lines(LINES_LOST.inc)
@@ -98,6 +101,18 @@ def gateway_stopping(reason: str) -> None:
 def gateway_stopped(**facts: Any) -> None:
     """Tell that the stop is complete."""
     _tell("gateway.stopped", **facts)
+
+
+def worker_started(index: int, pid: int) -> None:
+    """Count a worker process that was started."""
+    WORKERS_STARTED.inc()
+    _tell("worker.started", str(index), worker=index, pid=pid)
+
+
+def worker_lost(index: int, pid: int, how: str, wait_secs: float) -> None:
+    """Count a worker process that ended by itself, and tell when another takes its place."""
+    WORKERS_LOST.inc()
+    _tell("worker.lost", str(index), worker=index, pid=pid, how=how, again_in_secs=round(wait_secs, 3))
 
 
 # Sessions and frames
@@ -273,6 +288,22 @@ def journal_failed(error: BaseException) -> None:
     """Tell that the disk failed and the process stops."""
     JOURNAL_FAILURES.inc()
     _tell("journal.failed", **_error_facts(error))
+
+
+def journal_adopted(path: str, journal: str) -> None:
+    """Tell that a journal which no process fills is being drained."""
+    _tell("journal.adopted", path[-200:], path=path, journal=journal)
+
+
+def journal_emptied(path: str, journal: str) -> None:
+    """Tell that all such a journal held is in the database."""
+    _tell("journal.emptied", path[-200:], path=path, journal=journal)
+
+
+def journal_left(path: str, error: BaseException) -> None:
+    """Count a journal which no process fills and that cannot be drained now."""
+    JOURNALS_LEFT.inc()
+    _tell("journal.left", path[-200:], path=path, **_error_facts(error))
 
 
 # Database

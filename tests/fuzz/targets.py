@@ -76,7 +76,7 @@ MOST_FINDINGS = 100
 MANIFEST = "manifest.json"
 
 _SPAN_OF_PRINTED = 5  # bytes a printed cipher takes for one
-_SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"hj212-fuzz-{os.getpid()}"  # noqa: S108
+_SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"hj212-fuzz-{os.getpid()}"
 _shapes = Shapes(learn_after=2, max_names=2000)
 
 

@@ -12,6 +12,7 @@ from hj212gw.gateway.admission import Admission
 from hj212gw.gateway.batches import BatchMaker
 from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.intake import Intake
+from hj212gw.gateway.orphans import Orphans
 from hj212gw.gateway.session import Session
 from hj212gw.journal import Journal, JournalObserver, JournalSettings
 from hj212gw.registry.keysfile import KeysFile
@@ -33,6 +34,7 @@ class GatewayLimits(NamedTuple):
         max_sessions: more connections than this are closed at once.
         backlog: connections the kernel keeps waiting.
         stop_timeout_secs: longest a stop waits for the journal and for the database.
+        shares_port: other processes of ours listen on the same port; the system spreads connections over them.
     """
 
     host: str
@@ -44,6 +46,7 @@ class GatewayLimits(NamedTuple):
     max_sessions: int
     backlog: int
     stop_timeout_secs: float
+    shares_port: bool = False
 
 
 class Gateway:
@@ -55,6 +58,10 @@ class Gateway:
         writer_of: makes the database's writer for a journal; None runs without a database.
         drain_limits: how the journal is drained.
         clock: stamps arrivals.
+
+    Attributes:
+        failed: why the gateway cannot go on, as soon as it cannot.
+        orphans: journals drained beside its own, for what is shown as pending.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Gateway:
         self._sessions_made = 0
         self._stopping = False
         self._full_reason = ""
+        self.orphans: Orphans | None = None
         self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
 
     async def start(self, *, accepts_unknown: bool, keys_file: Path | None = None) -> tuple[str, int]:
@@ -119,6 +127,11 @@ class Gateway:
         telemetry.gateway_started(*address, journal=str(self._journal.uuid))
         return address
 
+    @property
+    def admission(self) -> Admission:
+        """Who is registered, as of the last look; once started."""
+        return self._admission
+
     def find_fault(self) -> str | None:
         """Say why the gateway is not ready to take packets, None when it is."""
         if self._stopping:
@@ -131,9 +144,14 @@ class Gateway:
     def publish(self) -> None:
         """Bring the metrics up to date; called before each scrape."""
         self._intake.publish_counts()
-        stats = self._journal.stats()
-        oldest = None if stats.oldest_pending_us is None else stats.oldest_pending_us / 1_000_000
-        telemetry.journal_measured(stats.pending_records, stats.pending_bytes, oldest, stats.total_bytes)
+        all_stats = [self._journal.stats(), *(self.orphans.stats() if self.orphans is not None else ())]
+        arrivals = [stats.oldest_pending_us for stats in all_stats if stats.oldest_pending_us is not None]
+        telemetry.journal_measured(
+            sum(stats.pending_records for stats in all_stats),
+            sum(stats.pending_bytes for stats in all_stats),
+            min(arrivals) / 1_000_000 if arrivals else None,
+            sum(stats.total_bytes for stats in all_stats),
+        )
 
     async def stop(self) -> None:
         """Stop in order: no new lines, no reading, what came is kept and answered, then drained."""
@@ -157,7 +175,11 @@ class Gateway:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._make_session, self._limits.host, self._limits.port, backlog=self._limits.backlog
+                self._make_session,
+                self._limits.host,
+                self._limits.port,
+                backlog=self._limits.backlog,
+                reuse_port=self._limits.shares_port or None,
             )
         except OSError as error:
             where = f"{self._limits.host}:{self._limits.port}"
