@@ -27,6 +27,8 @@ CALLS = [
     ("gateway_ready", (), "gateway.readied"),
     ("gateway_stopping", ("SIGTERM",), "gateway.stopping"),
     ("gateway_stopped", (), "gateway.stopped"),
+    ("worker_started", (0, 4711), "worker.started"),
+    ("worker_lost", (0, 4711, "ended by SIGKILL", 0.5), "worker.lost"),
     ("session_opened", (1, "10.0.0.1:5000"), "session.opened"),
     ("session_closed", (1, "10.0.0.1:5000", "idle"), "session.closed"),
     ("session_rested", ("10.0.0.1:5000", 2.5), "session.rested"),
@@ -43,8 +45,7 @@ CALLS = [
     ("frame_rejected", ("crc", "10.0.0.1:5000", WILD), "frame.rejected"),
     ("noise_discarded", (100, 1), None),
     ("acks_sent", ("9014", 2), None),
-    ("ack_observed", (0.003,), None),
-    ("ack_observed_many", ([0.001, 0.002],), None),
+    ("acks_observed", ([0.001, 0.002],), None),
     ("logger_seen", (WILD, "unknown_mn"), "logger.questioned"),
     ("loggers_found", (2, WILD), "loggers.found"),
     ("keys_refused", (ConfigError("no such file"),), "keys.refused"),
@@ -65,6 +66,9 @@ CALLS = [
     ("journal_freed", (), "journal.freed"),
     ("journal_damaged", ("/data/journal/0001.sqlite",), "journal.damaged"),
     ("journal_failed", (JournalUnwritable("fsync failed"),), "journal.failed"),
+    ("journal_adopted", ("/data/journal/worker-2", "uuid"), "journal.adopted"),
+    ("journal_emptied", ("/data/journal/worker-2", "uuid"), "journal.emptied"),
+    ("journal_left", ("/data/journal/worker-2", JournalUnwritable("in use")), "journal.left"),
     ("batch_stored", (0.05, 1000, 8000, "copy"), "batch.stored"),
     ("store_failed", (StoreUnavailable("away"),), "store.lost"),
     ("store_failed", (SchemaMismatch("old"),), "store.refused"),
@@ -218,7 +222,7 @@ def test_counts_are_added_in_one_step():
 def test_ack_times_are_observed_one_by_one():
     """Three times given together are three observations."""
     before = value("ack_duration_seconds_count"), value("ack_duration_seconds_bucket", le="0.002")
-    telemetry.ack_observed_many([0.0015, 0.5, 40.0])
+    telemetry.acks_observed([0.0015, 0.5, 40.0])
     assert value("ack_duration_seconds_count") == before[0] + 3
     assert value("ack_duration_seconds_bucket", le="0.002") == before[1] + 1
 

@@ -56,6 +56,13 @@ class GatewaySettings(Section):
 
     host: str = Field(default="0.0.0.0", description="Address the gateway listens on")  # noqa: S104 - loggers are outside
     port: Port = Field(default=9212, description="TCP port of the gateway; 0 takes any free one")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that share the port, each with a journal of its own; limits of connections and memory"
+        " are of each",
+    )
     unknown_mn: Literal["accept", "hold"] | None = Field(
         default=None,
         description="An unregistered MN is registered as found, or kept without readings until registered; both are"
@@ -111,9 +118,12 @@ class JournalSettings(Section):
 
     directory: Path = Field(
         default=Path("hj212gw-data/journal"),
-        description="Its files, one directory per gateway; in `data_dir` if not set",
+        description="Its files, one directory per gateway; in `data_dir` if not set. Of several workers each has its"
+        " own below",
     )
-    max_bytes: int = Field(default=20 * GIB, ge=64 * MIB, le=1 << 50, description="Size at which loggers have to wait")
+    max_bytes: int = Field(
+        default=20 * GIB, ge=64 * MIB, le=1 << 50, description="Size at which loggers have to wait; workers share it"
+    )
     segment_bytes: int = Field(default=64 * MIB, ge=MIB, le=4 * GIB, description="Size of one file")
     keep_days: float = Field(
         default=7,

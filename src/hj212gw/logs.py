@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
@@ -202,12 +203,15 @@ def write(level: int, event: str, key: str, facts: Mapping[str, Any]) -> bool:
     return _event_log is None or _event_log.write(level, event, key, facts)
 
 
-def configure(settings: "LogSettings", stream: TextIO | None = None) -> None:
+def configure(
+    settings: "LogSettings", stream: TextIO | None = None, *, facts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """Send events, and what libraries log, to a stream.
 
     Args:
         settings: level and format; `auto` is console on a terminal and JSON elsewhere.
         stream: where to write; stderr when None.
+        facts: what stands in every line of an event, such as which of several processes wrote it.
     """
     global _event_log  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
     # A library's handler and ours only write and flush.
@@ -225,7 +229,7 @@ def configure(settings: "LogSettings", stream: TextIO | None = None) -> None:
         processors=[*shared, _clean_facts, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
-    _event_log = EventLog(logger.bind())
+    _event_log = EventLog(logger.bind(**facts))
     _configure_libraries(out, max(lowest, logging.WARNING), [*shared, _clean_facts], renderer)
 
 

@@ -32,6 +32,7 @@ from hj212gw.metrics import (
     JOURNAL_PENDING_PACKETS,
     JOURNAL_RECORDS,
     JOURNAL_SIZE,
+    JOURNALS_LEFT,
     KEYS_REFUSED,
     LINES_LOST,
     LINES_SUPPRESSED,
@@ -62,6 +63,8 @@ from hj212gw.metrics import (
     STORE_RECOVERIES,
     STORE_RETRIES,
     STORE_WARNINGS,
+    WORKERS_LOST,
+    WORKERS_STARTED,
 )
 
 logs.tell_lost_lines(LINES_LOST.inc)
@@ -99,6 +102,18 @@ def gateway_stopping(reason: str) -> None:
 def gateway_stopped(**facts: Any) -> None:
     """Tell that the stop is complete."""
     tell("gateway.stopped", **facts)
+
+
+def worker_started(index: int, pid: int) -> None:
+    """Count a worker process that was started."""
+    WORKERS_STARTED.inc()
+    tell("worker.started", str(index), worker=index, pid=pid)
+
+
+def worker_lost(index: int, pid: int, how: str, wait_secs: float) -> None:
+    """Count a worker process that ended by itself, and tell when another takes its place."""
+    WORKERS_LOST.inc()
+    tell("worker.lost", str(index), worker=index, pid=pid, how=how, again_in_secs=round(wait_secs, 3))
 
 
 # Sessions and frames
@@ -144,16 +159,9 @@ def acks_sent(cn: str, count: int) -> None:
     ACKS_SENT.get(cn, ACKS_SENT["other"]).inc(count)
 
 
-def ack_observed(secs: float) -> None:
-    """Record the time from a frame's last byte to its answer."""
-    ACK_DURATION.observe(secs)
-
-
-def ack_observed_many(all_secs: Iterable[float]) -> None:
-    """Record the times of several answers."""
-    observe = ACK_DURATION.observe
-    for secs in all_secs:
-        observe(secs)
+def acks_observed(all_secs: Iterable[float]) -> None:
+    """Record the times from a frame's last byte to its answer."""
+    ACK_DURATION.observe(all_secs)
 
 
 def logger_seen(mn: str, verdict: str) -> None:
@@ -281,6 +289,22 @@ def journal_failed(error: BaseException) -> None:
     """Tell that the disk failed and the process stops."""
     JOURNAL_FAILURES.inc()
     tell("journal.failed", **error_facts(error))
+
+
+def journal_adopted(path: str, journal: str) -> None:
+    """Tell that a journal which no process fills is being drained."""
+    tell("journal.adopted", path[-200:], path=path, journal=journal)
+
+
+def journal_emptied(path: str, journal: str) -> None:
+    """Tell that all such a journal held is in the database."""
+    tell("journal.emptied", path[-200:], path=path, journal=journal)
+
+
+def journal_left(path: str, error: BaseException) -> None:
+    """Count a journal which no process fills and that cannot be drained now."""
+    JOURNALS_LEFT.inc()
+    tell("journal.left", path[-200:], path=path, **error_facts(error))
 
 
 # Database

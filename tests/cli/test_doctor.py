@@ -266,7 +266,7 @@ def test_tls_port_and_certificate_are_looked_at(run, monkeypatch, tmp_path):
     monkeypatch.setenv("HJ212GW_TLS__KEY_FILE", str(tmp_path / "ca" / "gateway.key"))
     code, checks = run()
     assert (code, states(checks)["tls port"], states(checks)["tls certificate"]) == (1, "ok", "failed")
-    assert "tls.certificate_file" in checks["tls certificate"]["found"]
+    assert "tls.certificate_file" in checks["tls certificate"]["detail"]
     Authority(tmp_path / "ca").sign_gateway()
     code, checks = run()
     assert (code, states(checks)["tls certificate"]) == (0, "ok")

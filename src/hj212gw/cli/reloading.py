@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
 
 from hj212gw import logs, telemetry_access
 from hj212gw.config import Settings, options, read_value
@@ -85,18 +87,30 @@ class Reloader:
         gateway: a running one.
         settings: what it runs by.
         load: reads the settings from where they came from.
+        facts: stand in every line of the log.
     """
 
-    def __init__(self, gateway: Gateway, settings: Settings, load: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        settings: Settings,
+        load: Callable[[], Settings],
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self._facts = facts
         self._gateway = gateway
         self._settings = settings
         self._load = load
 
-    def listen(self) -> Callable[[], object]:
-        """Reload on each SIGHUP; the function returned ends that."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Reload on each SIGHUP for as long as the context lasts."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.reload)
-        return lambda: loop.remove_signal_handler(signal.SIGHUP)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
 
     def reload(self) -> None:
         """Read the settings again and apply what can change; certificates are read anew in any case."""
@@ -110,7 +124,7 @@ class Reloader:
         different = [name for name in options() if read_value(wanted, name) != read_value(self._settings, name)]
         changed = [name for name in different if _is_changeable(name)]
         if any(name.startswith("log.") for name in changed):
-            logs.configure(wanted.log)
+            logs.configure(wanted.log, facts=self._facts)
         telemetry_access.config_reloaded(changed)
         postponed = [name for name in different if name not in changed]
         if postponed:

@@ -1,7 +1,6 @@
 """`hj212gw serve`: the gateway alone, beside a database that is run elsewhere."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ def serve(
     dsn: options.Dsn = None,
     host: options.Host = None,
     port: options.PortNumber = None,
+    workers: options.Workers = None,
     http: options.Http = None,
     ready_file: options.ReadyFile = None,
     unknown_mn: options.UnknownMn = None,
@@ -33,40 +33,49 @@ def serve(
     clock_epoch: options.ClockEpoch = None,
     clock_origin: options.ClockOrigin = None,
     clock_speed: options.ClockSpeed = None,
+    worker: options.Worker = None,
 ) -> None:
     """Run the gateway; the database may come and go. Migrate it first: hj212gw db migrate.
 
     Example: hj212gw serve --config /etc/hj212gw.toml
     """
+    if worker is not None:
+        _work()
+        return
     overrides = {
         "data_dir": data_dir,
         "database.dsn": dsn,
         "gateway.host": host,
         "gateway.port": port,
+        "gateway.workers": workers,
         "gateway.unknown_mn": unknown_mn,
         "clock.epoch": clock_epoch,
         "clock.origin": clock_origin,
         "clock.speed": clock_speed,
         **options.split_http(http),
     }
-
-    def _load() -> "Settings":
-        return options.read(config, overrides, simulated_clock=simulated_clock)
-
+    given = options.Given(config, overrides, simulated_clock)
     settings = options.load(config, overrides, simulated_clock=simulated_clock)
-    options.run(_run(settings, options.need_dsn(settings), ready_file, _load))
+    options.run(_run(settings, options.need_dsn(settings), given, ready_file))
 
 
-async def _run(settings: "Settings", dsn: str, ready_file: Path | None, load: Callable[[], "Settings"]) -> None:
-    from hj212gw.cli import running  # noqa: PLC0415 - asyncpg and the gateway are slow to import
+async def _run(settings: "Settings", dsn: str, given: options.Given, ready_file: Path | None) -> None:
+    from hj212gw.cli import running, workers  # noqa: PLC0415 - asyncpg and the gateway are slow to import
 
     stopped = asyncio.ensure_future(running.wait_for_stop())
     async with AsyncExitStack() as stack:
         accepts_unknown = settings.gateway.unknown_mn == "accept"
-        running_gateway = running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown, load=load)
-        started = await stack.enter_async_context(running_gateway)
+        service = workers.run_service(settings, dsn, given, accepts_unknown=accepts_unknown)
+        started = await stack.enter_async_context(service)
         say(f"gateway   {started.gateway}{f' and, with TLS, {started.tls}' if started.tls else ''}")
         say(f"http      http://{started.http}/metrics /healthz /readyz")
         if ready_file is not None:
             running.write_ready_file(ready_file, started)
         say(f"stopping on {await stopped}")
+
+
+def _work() -> None:
+    """Be a worker: everything else is told by the supervisor that started us."""
+    from hj212gw.cli import workers  # noqa: PLC0415
+
+    workers.work()

@@ -1,7 +1,6 @@
 """`hj212gw up`: everything on one machine."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ def up(
     dsn: options.Dsn = None,
     host: options.Host = None,
     port: options.PortNumber = None,
+    workers: options.Workers = None,
     http: options.Http = None,
     ready_file: options.ReadyFile = None,
     unknown_mn: options.UnknownMn = None,
@@ -45,23 +45,21 @@ def up(
         "database.dsn": dsn,
         "gateway.host": host,
         "gateway.port": port,
+        "gateway.workers": workers,
         "gateway.unknown_mn": unknown_mn,
         "clock.epoch": clock_epoch,
         "clock.origin": clock_origin,
         "clock.speed": clock_speed,
         **options.split_http(http),
     }
-
-    def _load() -> "Settings":
-        return options.read(config, overrides, simulated_clock=simulated_clock)
-
+    given = options.Given(config, overrides, simulated_clock)
     settings = options.load(config, overrides, simulated_clock=simulated_clock)
-    options.run(_run(settings, ready_file, _load))
+    options.run(_run(settings, given, ready_file))
 
 
-async def _run(settings: "Settings", ready_file: Path | None, load: Callable[[], "Settings"]) -> None:
+async def _run(settings: "Settings", given: options.Given, ready_file: Path | None) -> None:
     # asyncpg and the gateway take a third of a second to import: only this command and `serve` pay for it
-    from hj212gw.cli import running  # noqa: PLC0415
+    from hj212gw.cli import running, workers  # noqa: PLC0415
 
     secret = settings.database.dsn
     stopped = asyncio.ensure_future(running.wait_for_stop())
@@ -72,8 +70,8 @@ async def _run(settings: "Settings", ready_file: Path | None, load: Callable[[],
             dsn = secret.get_secret_value()
         await _migrate(dsn, settings, stack)
         accepts_unknown = settings.gateway.unknown_mn != "hold"
-        running_gateway = running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown, load=load)
-        started = await stack.enter_async_context(running_gateway)
+        service = workers.run_service(settings, dsn, given, accepts_unknown=accepts_unknown)
+        started = await stack.enter_async_context(service)
         _announce(started, settings)
         if ready_file is not None:
             running.write_ready_file(ready_file, started)

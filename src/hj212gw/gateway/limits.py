@@ -51,6 +51,7 @@ class GatewayLimits(NamedTuple):
         max_sessions: connections open at a time; of more the oldest that never sent a packet has to leave.
         backlog: connections the kernel keeps waiting.
         stop_timeout_secs: longest a stop waits for the journal and for the database.
+        shares_port: other processes of ours listen on the same ports; the system spreads connections over them.
         access: who may connect.
         shares: how much one data logger or one peer may send.
         tls_host, tls_port: where to listen for TLS; None where not.
@@ -66,6 +67,7 @@ class GatewayLimits(NamedTuple):
     max_sessions: int
     backlog: int
     stop_timeout_secs: float
+    shares_port: bool = False
     access: Access = Access()
     shares: Shares = Shares()
     tls_host: str = ""

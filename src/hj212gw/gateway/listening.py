@@ -79,7 +79,8 @@ class Ports:
 
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(make, host, port, backlog=self._limits.backlog)
+            shares = self._limits.shares_port or None
+            server = await loop.create_server(make, host, port, backlog=self._limits.backlog, reuse_port=shares)
         except OSError as error:
             message = f"cannot listen on {host}:{port}: {error}; is another gateway running?"
             raise ConfigError(message) from error

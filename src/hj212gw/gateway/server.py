@@ -13,6 +13,7 @@ from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.intake import Intake
 from hj212gw.gateway.limits import GatewayLimits
 from hj212gw.gateway.listening import Ports
+from hj212gw.gateway.orphans import Orphans
 from hj212gw.gateway.session import Session
 from hj212gw.journal import Journal, JournalObserver, JournalSettings
 from hj212gw.registry.keysfile import KeysFile
@@ -33,6 +34,10 @@ class Gateway:
         writer_of: makes the database's writer for a journal; None runs without a database.
         drain_limits: how the journal is drained.
         clock: stamps arrivals.
+
+    Attributes:
+        failed: why the gateway cannot go on, as soon as it cannot.
+        orphans: journals drained beside its own, for what is shown as pending.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Gateway:
         self._draining: asyncio.Task[None] | None = None
         self._stopping = False
         self._full_reason = ""
+        self.orphans: Orphans | None = None
         self.failed: asyncio.Future[Hj212Error] = asyncio.get_running_loop().create_future()
 
     async def start(self, *, accepts_unknown: bool, keys_file: Path | None = None) -> tuple[str, int]:
@@ -91,6 +97,11 @@ class Gateway:
         return address
 
     @property
+    def admission(self) -> Admission:
+        """Who is registered, as of the last look; once started."""
+        return self._admission
+
+    @property
     def tls_address(self) -> tuple[str, int] | None:
         """The address of the TLS port of a started gateway, None where there is none."""
         return self._ports.tls_address
@@ -108,6 +119,8 @@ class Gateway:
         self._drain_limits = self._drain_limits._replace(retention=retention)
         if self._drain is not None:
             self._drain.retention = retention
+        if self.orphans is not None:
+            self.orphans.replace_retention(retention)
 
     def find_fault(self) -> str | None:
         """Say why the gateway is not ready to take packets, None when it is."""
@@ -121,9 +134,14 @@ class Gateway:
     def publish(self) -> None:
         """Bring the metrics up to date; called before each scrape."""
         self._intake.publish_counts()
-        stats = self._journal.stats()
-        oldest = None if stats.oldest_pending_us is None else stats.oldest_pending_us / 1_000_000
-        telemetry.journal_measured(stats.pending_records, stats.pending_bytes, oldest, stats.total_bytes)
+        all_stats = [self._journal.stats(), *(self.orphans.stats() if self.orphans is not None else ())]
+        arrivals = [stats.oldest_pending_us for stats in all_stats if stats.oldest_pending_us is not None]
+        telemetry.journal_measured(
+            sum(stats.pending_records for stats in all_stats),
+            sum(stats.pending_bytes for stats in all_stats),
+            min(arrivals) / 1_000_000 if arrivals else None,
+            sum(stats.total_bytes for stats in all_stats),
+        )
 
     async def stop(self) -> None:
         """Stop in order: no new lines, no reading, what came is kept and answered, then drained."""
