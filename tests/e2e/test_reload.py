@@ -166,3 +166,28 @@ async def test_certificate_that_cannot_be_used_stops_the_start(serve, settings):
     assert await asyncio.to_thread(gateway.wait) == 3
     assert "tls.certificate_file = none.pem" in gateway.log()
     assert "gateway.started" not in gateway.log()
+
+
+async def test_all_workers_reload(serve, settings, tmp_path):
+    """The supervisor passes the signal on; the TLS port is shared as the plain one is."""
+    authority = Authority(tmp_path / "ca")
+    certificate, key = map(str, authority.sign_gateway())
+    tls = {"host": "127.0.0.1", "port": 0, "certificate_file": certificate, "key_file": key}
+    settings.write(tls=tls)
+    gateway = serve(NOWHERE, "--config", str(settings.path), "--workers", "2")
+    await asyncio.to_thread(gateway.start)
+    host, _, port = gateway.ready["tls"].rpartition(":")
+    lines = []
+    for number in range(8):
+        lines.append(await asyncio.open_connection(host, int(port), ssl=authority.client_context()))
+        await exchange(lines[-1], number)
+    settings.write(tls=tls, limits={"connections_per_mn": 50})
+    gateway.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(wait_for, lambda: gateway.log().count('"event": "config.reloaded"') == 2)
+    told = [json.loads(line) for line in gateway.log().splitlines() if '"event": "config.reloaded"' in line]
+    assert sorted(line["worker"] for line in told) == [0, 1]
+    for number, line in enumerate(lines[-3:], 10):
+        await exchange(line, number)
+    for line in lines:
+        line[1].close()
+    assert await asyncio.to_thread(gateway.stop) == 0
