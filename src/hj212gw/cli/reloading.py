@@ -1,6 +1,7 @@
 """Settings read again while the gateway runs, on SIGHUP: what can change does, what cannot is named."""
 
 import asyncio
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def make_limits(settings: Settings) -> GatewayLimits:
             NetworkList(gateway.deny_networks),
             NetworkList(gateway.proxy_networks),
         ),
-        shares=Shares(**settings.limits.model_dump()),
+        shares=_make_shares(settings),
         tls_host=tls.host,
         tls_port=tls.port,
         tls=TlsFiles(
@@ -66,6 +67,15 @@ def make_limits(settings: Settings) -> GatewayLimits:
             tls.require_client_certificate,
             tls.bind_mn == "warn",
         ),
+    )
+
+
+def _make_shares(settings: Settings) -> Shares:
+    """Take from settings what one data logger may send; where the clock runs faster, its minutes are shorter."""
+    shares = Shares(**settings.limits.model_dump())
+    return shares._replace(
+        packets_per_minute_per_mn=math.ceil(shares.packets_per_minute_per_mn * settings.clock.speed),
+        rejects_per_minute=math.ceil(shares.rejects_per_minute * settings.clock.speed),
     )
 
 

@@ -105,13 +105,18 @@ class Pace:
         if not step:
             return 0.0
         rates = self._rates
-        at = rates.get(mn, now)
-        at = (max(now, at)) + step
-        if len(rates) >= _MAX_RATES and mn not in rates:
-            rates.clear()
-        rates[mn] = at
+        at = rates.get(mn)
+        if at is None:
+            if len(rates) >= _MAX_RATES:
+                rates.clear()
+            at = now
+        elif at < now:  # a comparison is a third of what max() takes
+            at = now
+        rates[mn] = at = at + step
         ahead = at - now - self._burst_secs
-        return max(0.0, ahead)
+        if ahead <= 0.0:
+            return 0.0
+        return ahead
 
     def spend_reject(self, session: "Session", size: int, now: float) -> float:
         """Count a reject or a span of noise; return the seconds to rest, below 0 when the session is abusive.
