@@ -194,12 +194,12 @@ def mounted(folder, options):
 
 
 class Database:
-    """A PostgreSQL server of the test's own, to be stopped, killed and frozen."""
+    """A PostgreSQL server of the test's own, to be stopped, killed and frozen; `settings` are PostgreSQL's."""
 
-    def __init__(self):
+    def __init__(self, settings=FAST):
         self.folder = Path(tempfile.mkdtemp(prefix="hj212-test-"))
         self.folder.chmod(0o755)
-        self.server = EmbeddedServer(self.folder / "pg", EmbeddedOptions(settings=FAST))
+        self.server = EmbeddedServer(self.folder / "pg", EmbeddedOptions(settings=settings))
 
     @property
     def dsn(self):

@@ -36,8 +36,7 @@ CALLS = [
     ("frame_rejected", ("crc", "10.0.0.1:5000", WILD), "frame.rejected"),
     ("noise_discarded", (100, 1), None),
     ("acks_sent", ("9014", 2), None),
-    ("ack_observed", (0.003,), None),
-    ("ack_observed_many", ([0.001, 0.002],), None),
+    ("acks_observed", ([0.001, 0.002],), None),
     ("logger_seen", (WILD, "unknown_mn"), "logger.questioned"),
     ("loggers_found", (2, WILD), "loggers.found"),
     ("keys_refused", (ConfigError("no such file"),), "keys.refused"),
@@ -204,7 +203,7 @@ def test_counts_are_added_in_one_step():
 def test_ack_times_are_observed_one_by_one():
     """Three times given together are three observations."""
     before = value("ack_duration_seconds_count"), value("ack_duration_seconds_bucket", le="0.002")
-    telemetry.ack_observed_many([0.0015, 0.5, 40.0])
+    telemetry.acks_observed([0.0015, 0.5, 40.0])
     assert value("ack_duration_seconds_count") == before[0] + 3
     assert value("ack_duration_seconds_bucket", le="0.002") == before[1] + 1
 

@@ -8,9 +8,14 @@ here beside its name what is told of many values.
 
 import math
 import platform
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 from hj212gw import __version__
 
@@ -67,6 +72,43 @@ def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram
     return Histogram(f"hj212gw_{name}", meaning, buckets=buckets, registry=REGISTRY)
 
 
+class BulkHistogram:
+    """A histogram that takes many observations at once, for what happens tens of thousands of times a second.
+
+    The library's own takes three locks an observation; here a batch is one pass over its sorted values.
+
+    Args:
+        name: with prefix, ends in `_seconds`.
+        meaning: its help text.
+        buckets: upper bounds, ascending, without infinity.
+    """
+
+    def __init__(self, name: str, meaning: str, buckets: tuple[float, ...]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._buckets = buckets
+        self._counts = [0] * (len(buckets) + 1)
+        self._sum = 0.0
+        REGISTRY.register(self)
+
+    def observe(self, values: Iterable[float]) -> None:
+        """Take observations, seconds."""
+        ordered = sorted(values)
+        self._sum += sum(ordered)
+        before = 0
+        for place, bound in enumerate(self._buckets):
+            reached = bisect_right(ordered, bound, before)
+            self._counts[place] += reached - before
+            before = reached
+        self._counts[-1] += len(ordered) - before
+
+    def collect(self) -> Iterator[Metric]:
+        """Show what was observed since the start, as the registry asks for it."""
+        bounds = [*map(floatToGoString, self._buckets), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
+        yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum)
+
+
 ProcessCollector(registry=REGISTRY)
 Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"], registry=REGISTRY).labels(
     __version__, platform.python_version()
@@ -80,7 +122,7 @@ FRAMES_REJECTED = _counters("frames_rejected", "Frames rejected, by reason", "re
 NOISE_BYTES = _counter("noise_discarded_bytes", "Bytes between frames that were discarded")
 NOISE_SPANS = _counter("noise_discarded_spans", "Spans of noise discarded")
 ACKS_SENT = _counters("acks_sent", "Answers sent, by command code", "cn", ACK_CODES)
-ACK_DURATION = _histogram("ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
+ACK_DURATION = BulkHistogram("hj212gw_ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
 LOGGERS_QUESTIONED = _counters(
     "loggers_questioned",
     "Packets of an unknown MN or with a wrong PW, by verdict",

@@ -158,16 +158,9 @@ def acks_sent(cn: str, count: int) -> None:
     ACKS_SENT.get(cn, ACKS_SENT["other"]).inc(count)
 
 
-def ack_observed(secs: float) -> None:
-    """Record the time from a frame's last byte to its answer."""
-    ACK_DURATION.observe(secs)
-
-
-def ack_observed_many(all_secs: Iterable[float]) -> None:
-    """Record the times of several answers."""
-    observe = ACK_DURATION.observe
-    for secs in all_secs:
-        observe(secs)
+def acks_observed(all_secs: Iterable[float]) -> None:
+    """Record the times from a frame's last byte to its answer."""
+    ACK_DURATION.observe(all_secs)
 
 
 def logger_seen(mn: str, verdict: str) -> None:

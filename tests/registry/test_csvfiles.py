@@ -75,7 +75,7 @@ BAD_CELLS = [
     ("dialects", "dialect", "modbus", "one of crc_modbus, crc_modbus_swapped, crc_short"),
     ("time_labels", "cn", "61", "a CN of four digits"),
     ("time_labels", "label", "middle", "one of start, end, sent"),
-    ("units", "unit", "mg per L", "a unit of 1 to 32 printable characters"),
+    ("units", "unit", "=mg", "a unit of 1 to 32 printable characters"),
     ("units", "unit", "", "came nothing"),
     ("units", "scale", "0", "a number above 0, such as 1 or 0.001, came '0'"),
     ("units", "scale", "-1", "a number above 0"),

@@ -34,7 +34,7 @@ class BatchMaker:
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._numbers: dict[str, int] = {}
-        self._heard: dict[str, Activity] = {}
+        self._heard: dict[str, tuple[datetime, datetime | None, datetime | None]] = {}  # by MN: arrival, DataTime, QN
         self.book = ProposalBook(self._in_force)
         self.labels: dict[tuple[str, str, str], str] = {}
 
@@ -86,7 +86,10 @@ class BatchMaker:
     def take_activity(self) -> list[Activity]:
         """Return who was heard since the last call."""
         heard, self._heard = self._heard, {}
-        return list(heard.values())
+        return [
+            Activity(mn, received_at, data_time, (qn_at - received_at).total_seconds() if qn_at else None)
+            for mn, (received_at, data_time, qn_at) in heard.items()
+        ]
 
     def _read(
         self,
@@ -120,14 +123,14 @@ class BatchMaker:
 
     def _make_packet(self, arrival: Arrival, verdict: Verdict) -> PacketRows:
         mn = arrival.packet.mn
-        warnings: tuple[str, ...] = ()
-        is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
-        if verdict is not Verdict.KNOWN:
-            warnings = (verdict.value,)
-        if is_held or verdict is Verdict.WRONG_PASSWORD:
-            telemetry.logger_seen(mn, verdict)
-        number = None if is_held else self._numbers.get(mn)
-        rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
+        if verdict is Verdict.KNOWN:
+            rows = make_rows(arrival, logger_id=self._numbers.get(mn))
+        else:
+            is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
+            if is_held or verdict is Verdict.WRONG_PASSWORD:
+                telemetry.logger_seen(mn, verdict)
+            number = None if is_held else self._numbers.get(mn)
+            rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value,))
         self._hear(rows)
         return rows
 
@@ -137,13 +140,11 @@ class BatchMaker:
         return InForce(label, self._admission.min_interval_mins(mn) or None)
 
     def _hear(self, rows: PacketRows) -> None:
-        packet = rows.packet
-        skew = (packet.qn_at - packet.received_at).total_seconds() if rows.has_qn else None
-        data_time = rows.data_time
-        before = self._heard.get(packet.mn)
-        if before is not None and data_time is None:
-            data_time = before.last_data_time
-        self._heard[packet.mn] = Activity(packet.mn, packet.received_at, data_time, skew)
+        packet, data_time = rows.packet, rows.data_time
+        if data_time is None:
+            before = self._heard.get(packet.mn)
+            data_time = before[1] if before is not None else None
+        self._heard[packet.mn] = (packet.received_at, data_time, packet.qn_at if rows.has_qn else None)
 
     async def _number(self, connection: Connection, arrivals: list[Arrival], verdicts: list[Verdict]) -> None:
         """Find the numbers of registered data loggers; register unknown ones where that is the policy."""

@@ -142,6 +142,9 @@ class Drain:
 
     async def _open(self) -> None:
         self._position = await self._writer.open(self._clock.now())
+        unanswered = self._writer.take_unanswered(self._position)
+        if unanswered is not None:
+            _count(unanswered)
         self._journal.confirm(self._position, self._clock.now_us())
         self._maker.forget_numbers()
         self._due.clear()
@@ -182,7 +185,8 @@ class Drain:
         self._note_recovery()
         self._position = batch.upto
         self._journal.confirm(batch.upto, self._clock.now_us())
-        _count(outcome, loop.time() - began)
+        telemetry.batch_stored(loop.time() - began, outcome.stored, outcome.readings, outcome.path)
+        _count(outcome)
         if self.on_stored is not None:
             self.on_stored()
 
@@ -259,8 +263,7 @@ class Drain:
         return True
 
 
-def _count(outcome: Outcome, secs: float) -> None:
-    telemetry.batch_stored(secs, outcome.stored, outcome.readings, outcome.path)
+def _count(outcome: Outcome) -> None:
     telemetry.packets_stored(outcome.stored + outcome.quarantined)
     telemetry.packets_repeated(outcome.repeated)
     if outcome.quarantined:

@@ -13,6 +13,7 @@ from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
 from hj212gw.gateway.notes import RIVAL, Note
+from hj212gw.gateway.turns import Turns
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, looks_encrypted, parse_packet
 from hj212gw.protocol.codes import GRAIN_BY_CN
@@ -49,6 +50,7 @@ class Intake:
         self.on_quiet: Callable[[], None] | None = None
         self.on_noise: Callable[[datetime, str, str, bytes], None] | None = None  # arrival, peer, MN or "", bytes
         self.dialect_of: DialectOf = admission.dialect_of
+        self.turns = Turns()
         self._journal = journal
         self._admission = admission
         self._clock = clock
@@ -125,7 +127,7 @@ class Intake:
         for cn, count in self._answered.items():
             telemetry.acks_sent(cn, count)
         self._answered.clear()
-        telemetry.ack_observed_many(self._ack_secs)
+        telemetry.acks_observed(self._ack_secs)
         self._ack_secs.clear()
 
     def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from hj212gw.gateway.turns import SLICE_BYTES
 from hj212gw.protocol import Discard, Frame, FrameBuffer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Session(asyncio.Protocol):
         self._buffer = FrameBuffer(dialect_of=intake.dialect_of, max_segment=max_segment)
         self._high_water_bytes = high_water_bytes
         self._events: deque[Frame | Discard] = deque()
+        self._unread = b""  # came and waits for a turn
         self._waiting_bytes = 0
         self._answers: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -69,12 +71,26 @@ class Session(asyncio.Protocol):
         if self._trailer_timer is not None:
             self._trailer_timer.cancel()
             self._trailer_timer = None
-        self._take(self._buffer.feed(data))
-        if self._buffer.awaits_trailer:
-            self._trailer_timer = self._loop.call_later(TRAILER_WAIT_SECS, self._release)
+        if len(data) <= SLICE_BYTES and not self._unread:
+            self._hear(data)
+            return
+        is_waiting = bool(self._unread)
+        self._unread += data
+        if not is_waiting:
+            self.pause("turn")
+            self._intake.turns.queue(self)
+
+    def take_turn(self) -> bool:
+        """Take a slice of what came; False when all is taken."""
+        piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        self._hear(piece)
+        if not self._unread:
+            self.resume("turn")
+        return bool(self._unread)
 
     def eof_received(self) -> bool:
         """Report what is left when the other side has said all; keep the line for answers still due."""
+        self._hear_rest()
         self._take(self._buffer.close())
         self._close_reason = self._close_reason or "peer"
         self.pause("end")  # for good: there is nothing more to read
@@ -85,6 +101,7 @@ class Session(asyncio.Protocol):
         """End: report once, on every path."""
         if self._trailer_timer is not None:
             self._trailer_timer.cancel()
+        self._hear_rest()
         self._take(self._buffer.close())
         self._transport = None
         reason = self._close_reason or ("peer" if exc is None else "reset")
@@ -179,6 +196,17 @@ class Session(asyncio.Protocol):
         if self._transport is None or self._pauses <= _OWN_PAUSES:
             return False
         return _is_established(self._transport.get_extra_info("socket"))
+
+    def _hear(self, data: bytes) -> None:
+        self._take(self._buffer.feed(data))
+        if self._buffer.awaits_trailer and not self._unread:
+            self._trailer_timer = self._loop.call_later(TRAILER_WAIT_SECS, self._release)
+
+    def _hear_rest(self) -> None:
+        """Take at once what still waited for a turn; the turn itself finds nothing then."""
+        rest, self._unread = self._unread, b""
+        if rest:
+            self._take(self._buffer.feed(rest))
 
     def _take(self, events: list[Frame | Discard]) -> None:
         if not events:

@@ -160,9 +160,9 @@ def parse_scale(text: str) -> float:
 
 
 def parse_unit(text: str) -> str:
-    """Read a unit; 1 is no dimension."""
-    if not 1 <= len(text) <= _UNIT_LENGTH or not text.isprintable() or " " in text or text[0] in "=+-@":
-        raise ValueError(f"a unit of 1 to {_UNIT_LENGTH} printable characters, no spaces, none of = + - @ in front")
+    """Read a unit, such as mg/L or colour degree; 1 is no dimension."""
+    if not 1 <= len(text) <= _UNIT_LENGTH or not text.isprintable() or text != text.strip() or text[0] in "=+-@":
+        raise ValueError(f"a unit of 1 to {_UNIT_LENGTH} printable characters, none of = + - @ in front")
     return text
 
 
