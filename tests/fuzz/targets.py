@@ -20,6 +20,7 @@ from hj212gw.cli import decode
 from hj212gw.cli.output import print_json
 from hj212gw.errors import DataAreaError, EvidenceError, FrameError, PacketError
 from hj212gw.evidence import verify_evidence
+from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import (
     Dialect,
     Discard,
@@ -76,7 +77,7 @@ MOST_FINDINGS = 100
 MANIFEST = "manifest.json"
 
 _SPAN_OF_PRINTED = 5  # bytes a printed cipher takes for one
-_SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"hj212-fuzz-{os.getpid()}"  # noqa: S108
+_SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp") / f"hj212-fuzz-{os.getpid()}"
 _shapes = Shapes(learn_after=2, max_names=2000)
 
 
@@ -252,13 +253,35 @@ def rejects(data: bytes) -> None:
             proposal = diagnose_reject(event.raw, event.reason)
             if proposal is not None:
                 _check_proposal(proposal)
-        outcome = decode._decode_event(event)
-        if outcome is not None:
-            out = io.StringIO()
-            with redirect_stdout(out):
-                decode._explain(outcome)
-                print_json(decode.describe(outcome))
-            assert all(char.isprintable() or char == "\n" for char in out.getvalue())
+        _print(event)
+
+
+def _print(event: Frame | Discard) -> None:
+    outcome = decode._decode_event(event)
+    if outcome is not None:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            decode._explain(outcome)
+            print_json(decode.describe(outcome))
+        assert all(char.isprintable() or char == "\n" for char in out.getvalue())
+
+
+def rows(data: bytes) -> None:
+    """Take a data segment whose CRC is right all the way to rows for the database, and to a terminal."""
+    raw = encode_frame(data[:MAX_INPUT])
+    for event in _cut(raw, [raw], None, 9999):
+        if not isinstance(event, Frame):
+            continue
+        _print(event)
+        try:
+            arrival = read_arrival(event.raw, ARRIVAL, "127.0.0.1:1")
+        except PacketError:
+            continue
+        for logger_id in (7, None):
+            made = make_rows(arrival, logger_id=logger_id, more_warnings=("unknown_mn",))
+            assert made.packet.raw == event.raw
+            assert made.packet.qn_at.tzinfo is not None
+            assert len(made.reading_rows()) + len(made.odd_rows()) <= made.reading_count + 1
 
 
 def csvfiles(data: bytes) -> None:
@@ -383,10 +406,8 @@ def evidence(data: bytes) -> None:
 
 def _pack(path: Path, rest: bytes) -> None:
     """Put texts into a ZIP; the manifest's hash is made anew, so that what stands behind it is looked at."""
-    files = dict(
-        (name.decode("ascii", "replace")[:50], content)
-        for name, _, content in (part.partition(b"\x1e") for part in rest.split(b"\x1d"))
-    )
+    parts = (part.partition(b"\x1e") for part in rest.split(b"\x1d"))
+    files = {name.decode("ascii", "replace")[:50]: content for name, _, content in parts}
     if MANIFEST in files:
         files["manifest.sha256"] = hashlib.sha256(files[MANIFEST]).hexdigest().encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
@@ -399,6 +420,7 @@ TARGETS: dict[str, Target] = {
     "packets": packets,
     "areas": areas,
     "rejects": rejects,
+    "rows": rows,
     "csvfiles": csvfiles,
     "cipher": cipher,
     "opened": opened,
