@@ -263,7 +263,7 @@ def test_data_areas_are_read_back_as_they_were_written(groups: list[list[tuple[s
     assert parse_data_area(area).groups == tuple(map(tuple, groups))
 
 
-logs = st.text("ab;,=&/ 清\0", max_size=20).map("//{}//".format)
+logs = st.text("ab;,=&/ 清\x01", max_size=20).map("//{}//".format)
 
 
 @given(st.lists(logs, min_size=1, max_size=4))
