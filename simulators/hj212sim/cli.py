@@ -1,4 +1,4 @@
-"""`hj212-sim`: one simulated data logger, or a city of them."""
+"""`hj212-sim`: one simulated data logger, a city of them, or a load."""
 
 import asyncio
 import json
@@ -23,7 +23,9 @@ from hj212gw.protocol import Edition
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212sim.faults import FAULTS, find_faults
 from hj212sim.fleet import Fleet, Span, is_complete
+from hj212sim.load.cli import run_load
 from hj212sim.logger import Habits
+from hj212sim.loops import loop_factory
 from hj212sim.presets import FACTOR_SETS, City, make_yuxi
 from hj212sim.readings import MODELS
 from hj212sim.registry_files import write_registry
@@ -49,6 +51,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+app.command("load")(run_load)
 
 
 class Preset(StrEnum):
@@ -312,21 +315,13 @@ def _execute(profiles: list[Profile], span: Span, habits: Habits, clock: Clock, 
     """Run data loggers to the end, print the report and exit by it."""
     main_coroutine = _simulate(profiles, span, habits, clock, outputs)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             report = runner.run(main_coroutine)
     except OSError as error:
         typer.echo(f"{error}", err=True)
         raise typer.Exit(_FAILED) from error
     typer.echo(json.dumps(report) if outputs.is_json else "\n".join(_summarise(report)))
     raise typer.Exit(0 if is_complete(report) else _FAILED)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop  # noqa: PLC0415 - it has no build for Windows
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _simulate(

@@ -301,7 +301,7 @@ def csvfiles(data: bytes) -> None:
 def _secrets_of(data: bytes) -> set[str]:
     """Return what stands in a column of secrets and nowhere else."""
     names = {name for kind in KINDS.values() for name in kind.secrets}
-    columns = {name for kind in KINDS.values() for name in kind.columns}
+    columns = " ".join(name for kind in KINDS.values() for name in kind.columns)  # messages name them
     text = data.decode("utf-8-sig", "replace")
     try:
         lines = [[cell.strip() for cell in cells] for cells in csv.reader(io.StringIO(text, newline=""))]
@@ -310,7 +310,8 @@ def _secrets_of(data: bytes) -> set[str]:
     header = next((cells for cells in lines if any(cells)), [])
     secrets = {
         cell for cells in lines for name, cell in zip(header, cells, strict=False) if name in names and len(cell) > 7
-    } - columns
+    }
+    secrets = {secret for secret in secrets if secret not in columns}
     return {secret for secret in secrets if text.count(secret) == sum(cells.count(secret) for cells in lines) == 1}
 
 

@@ -4,13 +4,12 @@ Plain COPY first. A batch that meets a duplicate key, or a row the database refu
 of `upsert.py`, in a transaction of its own.
 """
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
-from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER, encode_copy_packet
 from hj212gw.store.digests import count_days
 from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
@@ -38,6 +37,7 @@ from hj212gw.store.rows import (
     PacketRow,
     PacketRows,
 )
+from hj212gw.store.suspicions import note_suspicions
 from hj212gw.store.upsert import Counts, copy_rows, upsert_packets
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ REGISTRY_CHANNEL = "hj212_registry"
 
 # Design section 3: a packet without QN counts as a repeat within this time.
 REPEAT_WINDOW = timedelta(minutes=5)
-
-_COPY_PACKETS = 128  # handed to the socket at a time
 
 
 class Writer:
@@ -73,6 +71,7 @@ class Writer:
         self._statement_timeout_secs = statement_timeout_secs
         self._storing: Connection | None = None
         self._numbering: Connection | None = None
+        self._unanswered: tuple[int, Outcome] | None = None
         self.registry_changed = False
 
     @property
@@ -142,6 +141,7 @@ class Writer:
             StoreUnavailable: the position is not known to have moved; open again and go on from the one found.
         """
         connection = self.connection
+        self._unanswered = None
         try:
             try:
                 return await self._write_whole(connection, batch)
@@ -168,7 +168,9 @@ class Writer:
         await self._move(connection, batch)
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         if packets:
-            await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
+            await _copy_encoded(
+                connection, "packets", [encode_copy_packet(rows.packet) for rows in packets], PacketRow._fields
+            )
         readings = await _copy_readings(connection, packets)
         await store_infos(connection, packets)
         odd = [row for rows in packets for row in rows.odd_rows()]
@@ -195,15 +197,29 @@ class Writer:
         await self._note_archived(connection, counts.archived, rejects)
         return _outcome(counts._replace(repeated=counts.repeated + repeated), len(batch.rejects))
 
+    def take_unanswered(self, position: int) -> Outcome | None:
+        """Tell, once, what the last batch came to whose COMMIT was not answered, if it is the one that moved to here.
+
+        Args:
+            position: found in the database when it was opened again.
+        """
+        upto, outcome = self._unanswered or (None, None)
+        self._unanswered = None
+        return outcome if upto == position else None
+
     async def _write_whole(self, connection: Connection, batch: Batch) -> Outcome:
         try:
             async with connection.transaction():
-                return await self._copy(connection, batch)
+                outcome = await self._copy(connection, batch)
+                self._unanswered = batch.upto, outcome
+            return outcome
         except REFUSALS as error:
             if not is_refusal(error):
                 raise
         async with connection.transaction():
-            return await self._upsert(connection, batch)
+            outcome = await self._upsert(connection, batch)
+            self._unanswered = batch.upto, outcome
+        return outcome
 
     async def _write_parts(self, connection: Connection, batch: Batch) -> Outcome:
         """Store halves of halves, each with its own transaction, and then what is left of the batch."""
@@ -268,22 +284,23 @@ def _outcome(counts: Counts, rejects: int) -> Outcome:
 
 
 async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> int:
-    """Copy the readings, encoded before, table by table; return how many they are."""
+    """Copy the readings, encoded before, table by table; return how many they are.
+
+    In one piece: from an iterator asyncpg waits for room on the line, where no timeout of its reaches it and a cut
+    leaves an exception that nobody retrieves. A `bytes` it would take for the name of a file.
+    """
     count = 0
     for table in sorted({rows.table for rows in packets if rows.table}):
         mine = [rows for rows in packets if rows.table == table]
-        parts = [COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER]
-        await connection.copy_to_table(
-            table, schema_name="hj212", source=_chunks(parts), columns=COPY_COLUMNS, format="binary"
-        )
+        await _copy_encoded(connection, table, [rows.encoded for rows in mine], COPY_COLUMNS)
         count += sum(rows.reading_count for rows in mine)
     return count
 
 
-async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
-    """Hand over rows a few hundred at a time: asyncpg would read a file in another thread."""
-    for start in range(0, len(parts), _COPY_PACKETS):
-        yield b"".join(parts[start : start + _COPY_PACKETS])
+async def _copy_encoded(connection: Connection, table: str, rows: list[bytes], columns: tuple[str, ...]) -> None:
+    # In one piece: from an iterator asyncpg hangs on a line that went silent, and a cut leaves a fault behind.
+    source: Any = memoryview(b"".join([COPY_HEADER, *rows, COPY_TRAILER]))
+    await connection.copy_to_table(table, schema_name="hj212", source=source, columns=columns, format="binary")
 
 
 def _open_one(connection: "Connection | None") -> Connection:
@@ -321,6 +338,8 @@ async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[Dir
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
     if batch.proposals:
         await note_proposals(connection, batch.proposals)
+    if batch.suspicions:
+        await note_suspicions(connection, batch.suspicions)
     await touch_dirty(connection, dirty)
     if batch.activity:
         await _note_activity(connection, batch.activity)
