@@ -10,18 +10,36 @@ MN = "530402A00000000000000DE0"
 
 
 def make_odd_frames(now: datetime) -> list[bytes]:
-    """What field data loggers get wrong: a replaced hour value, a clock set to 2040, a broken CRC, in this order."""
-    hour = (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
+    """What field data loggers send beside plain readings, and what they get wrong; a broken CRC comes last.
+
+    An hour value and its replacement, minute data, an equipment's state, an analyser's serial, a part of an upload
+    whose other part never comes, and a clock set to 2040.
+    """
+    hour = format_data_time((now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0))
+    minute = format_data_time((now - timedelta(minutes=20)).replace(second=0, microsecond=0))
+    present = format_data_time(now)
     fields = [
-        ("2061", format_data_time(hour), "w01018-Cou=812.4,w01018-Min=20.1,w01018-Avg=22.6,w01018-Max=25.3"),
-        ("2061", format_data_time(hour), "w01018-Cou=806.7,w01018-Min=20.1,w01018-Avg=22.4,w01018-Max=25.3"),
-        ("2011", "20400101080000", "w01018-Rtd=23.1"),
-        ("2011", format_data_time(now), "w01018-Rtd=23.4"),
+        (
+            "2061",
+            "5",
+            f"DataTime={hour};w01018-Cou=812.4,w01018-Min=20.1,w01018-Avg=22.6,w01018-Max=25.3,w01018-Flag=N",
+        ),
+        (
+            "2061",
+            "5",
+            f"DataTime={hour};w01018-Cou=806.7,w01018-Min=20.1,w01018-Avg=22.4,w01018-Max=25.3,w01018-Flag=N",
+        ),
+        ("2051", "5", f"DataTime={minute};w01018-Min=21.0,w01018-Avg=22.0,w01018-Max=23.0,w01018-Flag=N"),
+        ("2021", "5", f"DataTime={present};SB1-RS=1;SB2-RS=0"),
+        ("3019", "5", f"DataTime={present};PolId=w01018;w01018-SN=010000A8900016F000169DC0"),
+        ("2051", "7;PNUM=2;PNO=1", f"DataTime={minute};w21003-Avg=1.2,w21003-Flag=N"),
+        ("2011", "5", "DataTime=20400101080000;w01018-Rtd=23.1,w01018-Flag=N"),
+        ("2011", "5", f"DataTime={present};w01018-Rtd=23.4,w01018-Flag=N"),
     ]
     frames = []
-    for number, (cn, data_time, values) in enumerate(fields):
+    for number, (cn, flag, area) in enumerate(fields):
         qn = format_qn(now + timedelta(milliseconds=number))
-        segment = f"QN={qn};ST=32;CN={cn};PW=123456;MN={MN};Flag=5;CP=&&DataTime={data_time};{values},w01018-Flag=N&&"
+        segment = f"QN={qn};ST=32;CN={cn};PW=123456;MN={MN};Flag={flag};CP=&&{area}&&"
         frames.append(encode_frame(segment.encode()))
     frames[-1] = frames[-1].replace(b"w01018-Rtd=23.4", b"w01018-Rtd=93.4")
     return frames

@@ -26,6 +26,7 @@ from hj212sim.cli import app as simulator_app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("tests/**/*.md")])
 SCRIPTS = ("demo.sh", "check.sh", ".ci/run", "scripts/environment.sh", "Makefile", "Dockerfile")
 MN = "530401A8900016F000169D01"  # registered by config/registry
@@ -129,6 +130,25 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert (ROOT / ".ci/run").read_text().splitlines()[-1] == command
 
 
+def test_threats_name_tests_that_there_are():
+    """Each threat of SECURITY.md is stopped by something that a test of that name tries."""
+    rows = re.findall(r"^\| (?:anybody|impostor|polluter|insider|host|operator) \|.*$", SECURITY, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row.rpartition(" | ")[2])
+        assert named, row
+        for file, test in named:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert not test or re.search(rf"^(async )?def {test}\(", text, re.MULTILINE), f"{file}::{test}"
+
+
+def test_options_that_security_names():
+    """Every option that SECURITY.md names is one."""
+    names = set(re.findall(r"`((?:gateway|tls|limits)\.\w+)`", SECURITY))
+    assert len(names) > 8
+    assert names <= set(options())
+
+
 def test_changelog_has_this_version():
     """The newest section of the changelog is the version of the code."""
     assert re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == hj212gw.__version__
@@ -170,12 +190,14 @@ def test_dockerfile():
 
 
 def test_variables_that_are_written_down():
-    """Every HJ212 variable a page names is a setting or is read by a test."""
+    """Every HJ212 variable a page names is a setting or is read by a test or by check.sh."""
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
+    scripts = (ROOT / "check.sh").read_text(encoding="utf-8")
     settings = {option.env for option in options().values()}
     for page in PAGES:
         for name in re.findall(r"HJ212[A-Z_]*[A-Z]\b(?!_)", page.read_text(encoding="utf-8")):
-            assert name in settings or f'"{name}"' in sources, f"{page.name}: {name}"
+            is_read = f'"{name}"' in sources or f"${{{name}" in scripts
+            assert name in settings or is_read, f"{page.name}: {name}"
 
 
 def make_hour(mn, moment, average):
@@ -189,11 +211,11 @@ def make_hour(mn, moment, average):
 
 
 def make_frames(now):
-    """Real-time data, an hour sent twice with different values, an impossible time, and a broken CRC at the end."""
+    """Real-time data, an hour sent twice with different values, an impossible time, and what an odd logger sends."""
     real_time = [make_frame(MN, number, moment=now - timedelta(seconds=60 * number)) for number in range(5)]
     hours = [make_hour(MN, now - timedelta(hours=2), average) for average in (21.5, 22.5)]
     odd = make_frame(MN, 7, moment=now + timedelta(days=5000))
-    return [*real_time, *hours, odd, real_time[0][:-6] + b"0002\r\n"]
+    return [*real_time, *hours, odd, *load_script("odd_logger").make_odd_frames(now)]
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +249,10 @@ async def ask(dsn, statement):
 
 def test_every_view_has_an_example():
     """The README asks each of the views that analysts may read."""
-    views = {"v_readings", "v_packets", "v_rejects", "v_loggers", "v_odd_readings", "v_history"}
-    assert set(re.findall(r"hj212\.(v_\w+)", " ".join(SQL_EXAMPLES))) == views
+    files = sorted((ROOT / "src/hj212gw/store/sql/migrations").glob("*.sql"))
+    made = re.findall(r"CREATE (?:OR REPLACE )?VIEW hj212\.(v_\w+)", " ".join(file.read_text() for file in files))
+    # They have no rows on a demo of a few minutes: no limits, no past day.
+    assert set(re.findall(r"hj212\.(v_\w+)", " ".join(SQL_EXAMPLES))) == set(made) - {"v_limits", "v_day_digests"}
 
 
 @pytest.mark.parametrize("statement", SQL_EXAMPLES, ids=lambda text: " ".join(text.split())[:60])

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hj212gw import http, telemetry
 from hj212gw.errors import ConfigError
 from hj212gw.http import HttpServer, Readiness
+from hj212gw.merging import MergedMetrics, Snapshot
 
 DEADLINE_SECS = 20.0
 
@@ -89,6 +90,26 @@ async def test_readyz_follows_the_gateway(address, gateway):
     assert (await ask(address, "/readyz"))[::2] == (503, "日志已满: the journal is full\n".encode())
     gateway.readiness = Readiness(True)
     assert (await ask(address, "/readyz"))[0] == 200
+
+
+async def test_readiness_may_be_awaited_and_metrics_be_others(gateway):
+    """A supervisor has to ask its workers first, and shows what they counted."""
+
+    async def ask_others():
+        await asyncio.sleep(0)
+        return gateway()
+
+    merged = MergedMetrics()
+    merged.note(0, Snapshot({"hj212gw_workers_lost_total": 1000.0}, {}))
+    server = HttpServer("127.0.0.1", 0, ask_others, metrics=merged)
+    address = await server.start()
+    gateway.readiness = Readiness(False, "worker 1: it is starting")
+    assert (await ask(address, "/readyz"))[::2] == (503, b"worker 1: it is starting\n")
+    status, _, body = await ask(address, "/metrics")
+    families = {family.name: family for family in text_string_to_metric_families(body.decode())}
+    assert (status, gateway.asked) == (200, 2)
+    assert families["hj212gw_workers_lost"].samples[0].value >= 1000
+    await server.stop()
 
 
 async def test_metrics_are_prometheus_text(address, gateway):

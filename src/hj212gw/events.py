@@ -18,8 +18,25 @@ EVENTS: Mapping[str, Event] = {
     "gateway.readied": Event(INFO, "packets are accepted and kept"),
     "gateway.stopping": Event(INFO, "no new connections; what was received is being finished"),
     "gateway.stopped": Event(INFO, "all is closed; the last line of a clean stop"),
+    "worker.started": Event(INFO, "a worker process was started", "workers_started_total"),
+    "worker.lost": Event(WARNING, "a worker process ended unasked; another takes its place", "workers_lost_total"),
     "session.opened": Event(DEBUG, "a connection was accepted", "sessions_opened_total"),
     "session.closed": Event(INFO, "a connection ended, why, and what it carried", "sessions_closed_total"),
+    "session.rested": Event(
+        INFO,
+        "a data logger or a peer is over its rate: its connection is not read for a while",
+        "sessions_rested_total",
+    ),
+    "tls.failed": Event(WARNING, "a connection ended by a fault of TLS, and which", "tls_failures_total"),
+    "proxy.refused": Event(WARNING, "a proxy's connection had no good PROXY header: closed", "proxies_refused_total"),
+    "suspicion.noted": Event(WARNING, "a packet makes one suspicious: by whom, of which MN, why", "suspicions_total"),
+    "config.reloaded": Event(INFO, "the settings were read again: what changed", "config_reloads_total"),
+    "config.refused": Event(
+        WARNING, "the settings cannot be read again, and why: those of before hold", "config_reloads_total"
+    ),
+    "config.postponed": Event(
+        WARNING, "settings that changed and take a restart to hold; named", "config_reloads_total"
+    ),
     "frame.rejected": Event(WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"),
     "reject.dropped": Event(
         WARNING, "a reject was counted but not kept: rejects fill their share", "rejects_dropped_total"
@@ -37,6 +54,9 @@ EVENTS: Mapping[str, Event] = {
     "journal.freed": Event(INFO, "there is room again: loggers go on"),
     "journal.damaged": Event(ERROR, "a segment cannot be read and was kept aside", "journal_damaged_total"),
     "journal.failed": Event(ERROR, "a write or fsync failed: the process stops", "journal_failures_total"),
+    "journal.adopted": Event(INFO, "a journal that no process fills any more is being drained"),
+    "journal.emptied": Event(INFO, "such a journal is in the database, all of it"),
+    "journal.left": Event(WARNING, "such a journal cannot be drained now; it is tried again", "journals_left_total"),
     "batch.stored": Event(DEBUG, "a batch was committed to the database", "store_batch_duration_seconds"),
     "store.lost": Event(WARNING, "the database did not take a batch; it is tried again", "store_retries_total"),
     "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),

@@ -5,7 +5,8 @@ a connection, headers of at most 8 KiB within 5 seconds, at most 64 connections 
 """
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from prometheus_client import disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from hj212gw.errors import ConfigError
+from hj212gw.merging import Collector
 from hj212gw.metrics import REGISTRY
 
 MAX_REQUEST_BYTES = 8192
@@ -48,7 +50,8 @@ class HttpServer:
     Args:
         host: address to listen on.
         port: TCP port; 0 takes any free one.
-        readiness: must not block; it may bring gauges up to date, hence the call before /metrics.
+        readiness: must not block, but may be awaited; it may bring gauges up to date, hence the call before /metrics.
+        metrics: what /metrics shows.
         timeout_secs: time for a whole request, and again for its response.
     """
 
@@ -56,13 +59,15 @@ class HttpServer:
         self,
         host: str,
         port: int,
-        readiness: Callable[[], Readiness],
+        readiness: Callable[[], Readiness | Awaitable[Readiness]],
         *,
+        metrics: Collector = REGISTRY,
         timeout_secs: float = TIMEOUT_SECS,
     ) -> None:
         self._host = host
         self._port = port
         self._readiness = readiness
+        self._metrics = metrics
         self._timeout_secs = timeout_secs
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,13 +121,13 @@ class HttpServer:
 
     async def _reply(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         request = _parse(head)
-        response = self._respond(request)
+        response = await self._respond(request)
         writer.write(_encode(response, has_body=request is None or request.method != "HEAD"))
         await writer.drain()
         writer.close()
         await writer.wait_closed()
 
-    def _respond(self, request: _Request | None) -> _Response:
+    async def _respond(self, request: _Request | None) -> _Response:
         if request is None:
             return _Response(HTTPStatus.BAD_REQUEST, b"expected an HTTP/1.1 request of at most 8192 bytes\n")
         if request.path not in ("/metrics", "/healthz", "/readyz"):
@@ -131,14 +136,15 @@ class HttpServer:
             return _Response(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n")
         if request.path == "/healthz":
             return _Response(HTTPStatus.OK, b"alive\n")
-        return self._tell_state(request)
+        return await self._tell_state(request)
 
-    def _tell_state(self, request: _Request) -> _Response:
+    async def _tell_state(self, request: _Request) -> _Response:
         """Answer what depends on the gateway's state."""
-        readiness = self._readiness()
+        told = self._readiness()
+        readiness = await told if inspect.isawaitable(told) else told
         if request.path == "/metrics":
             encoder, content_type = choose_encoder(request.accept)
-            return _Response(HTTPStatus.OK, encoder(REGISTRY), content_type)
+            return _Response(HTTPStatus.OK, encoder(self._metrics), content_type)
         if readiness.is_ready:
             return _Response(HTTPStatus.OK, b"ready\n")
         return _Response(HTTPStatus.SERVICE_UNAVAILABLE, f"{readiness.reason}\n".encode())

@@ -1,24 +1,56 @@
 """Every metric, made once; `telemetry` is what moves them.
 
 Label values are closed sets, bound at start, so that all series are exported as 0 before anything happened.
+
+Of several worker processes one page is made (`merging`): counters and histograms are summed, and each gauge says
+here beside its name what is told of many values.
 """
 
 import math
 import platform
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 from hj212gw import __version__
 
 REGISTRY = CollectorRegistry()
 
-SESSION_ENDS = ("peer", "idle", "reset", "stopped", "limit", "error", "fatal", "other")
+
+class Merge(StrEnum):
+    """What a gauge of several processes says; values that are not a number count for nothing."""
+
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+
+
+# By the family's name; those of the process are prometheus_client's own.
+GAUGE_MERGES: dict[str, Merge] = {
+    "process_virtual_memory_bytes": Merge.SUM,
+    "process_resident_memory_bytes": Merge.SUM,
+    "process_start_time_seconds": Merge.MIN,
+    "process_open_fds": Merge.SUM,
+    "process_max_fds": Merge.MIN,
+    "hj212gw_build_info": Merge.MAX,
+}
+
+SESSION_ENDS = (
+    "peer", "idle", "reset", "stopped", "limit", "refused", "abuse", "silent", "handshake", "error", "fatal", "other",
+)  # fmt: skip
 REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
 QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
 STORE_WARNING_REASONS = ("timescaledb_outdated", "columnstore_missing", "retention_failed", "other")
+SUSPICIONS = ("wrong_pw", "foreign_peer", "foreign_certificate", "replayed_qn", "mn_conflict", "other")
+RELOAD_OUTCOMES = ("applied", "refused", "postponed", "other")
 BATCH_PATHS = ("copy", "upsert", "other")
 
 ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -30,7 +62,8 @@ def _counter(name: str, meaning: str) -> Counter:
     return Counter(f"hj212gw_{name}", meaning, registry=REGISTRY)
 
 
-def _gauge(name: str, meaning: str) -> Gauge:
+def _gauge(name: str, meaning: str, merge: Merge) -> Gauge:
+    GAUGE_MERGES[f"hj212gw_{name}"] = merge
     return Gauge(f"hj212gw_{name}", meaning, registry=REGISTRY)
 
 
@@ -43,6 +76,43 @@ def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram
     return Histogram(f"hj212gw_{name}", meaning, buckets=buckets, registry=REGISTRY)
 
 
+class BulkHistogram:
+    """A histogram that takes many observations at once, for what happens tens of thousands of times a second.
+
+    The library's own takes three locks an observation; here a batch is one pass over its sorted values.
+
+    Args:
+        name: with prefix, ends in `_seconds`.
+        meaning: its help text.
+        buckets: upper bounds, ascending, without infinity.
+    """
+
+    def __init__(self, name: str, meaning: str, buckets: tuple[float, ...]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._buckets = buckets
+        self._counts = [0] * (len(buckets) + 1)
+        self._sum = 0.0
+        REGISTRY.register(self)
+
+    def observe(self, values: Iterable[float]) -> None:
+        """Take observations, seconds."""
+        ordered = sorted(values)
+        self._sum += sum(ordered)
+        before = 0
+        for place, bound in enumerate(self._buckets):
+            reached = bisect_right(ordered, bound, before)
+            self._counts[place] += reached - before
+            before = reached
+        self._counts[-1] += len(ordered) - before
+
+    def collect(self) -> Iterator[Metric]:
+        """Show what was observed since the start, as the registry asks for it."""
+        bounds = [*map(floatToGoString, self._buckets), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
+        yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum)
+
+
 ProcessCollector(registry=REGISTRY)
 Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"], registry=REGISTRY).labels(
     __version__, platform.python_version()
@@ -50,13 +120,23 @@ Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"]
 
 SESSIONS_OPENED = _counter("sessions_opened", "Connections accepted")
 SESSIONS_CLOSED = _counters("sessions_closed", "Connections ended, by reason", "reason", SESSION_ENDS)
+SESSIONS_RESTED = _counter("sessions_rested", "Times reading paused because a rate was over its limit")
+TLS_FAILURES = _counter("tls_failures", "Connections ended by a fault of TLS, in the handshake or later")
+PROXIES_REFUSED = _counter("proxies_refused", "Connections of proxies closed for want of a good PROXY header")
+SUSPICIONS_NOTED = _counters("suspicions", "Packets that make one suspicious, by what it is", "what", SUSPICIONS)
+SUSPICIONS_DROPPED = _counter(
+    "suspicions_dropped", "Suspicions counted here but not in the database: too many at a time"
+)
+CONFIG_RELOADS = _counters(
+    "config_reloads", "Times the settings were read again, by outcome", "outcome", RELOAD_OUTCOMES
+)
 FRAMES_RECEIVED = _counter("frames_received", "Frames seen: accepted plus rejected")
 FRAMES_ACCEPTED = _counter("frames_accepted", "Frames whose packet was read")
 FRAMES_REJECTED = _counters("frames_rejected", "Frames rejected, by reason", "reason", REJECT_REASONS)
 NOISE_BYTES = _counter("noise_discarded_bytes", "Bytes between frames that were discarded")
 NOISE_SPANS = _counter("noise_discarded_spans", "Spans of noise discarded")
 ACKS_SENT = _counters("acks_sent", "Answers sent, by command code", "cn", ACK_CODES)
-ACK_DURATION = _histogram("ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
+ACK_DURATION = BulkHistogram("hj212gw_ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
 LOGGERS_QUESTIONED = _counters(
     "loggers_questioned",
     "Packets of an unknown MN or with a wrong PW, by verdict",
@@ -84,17 +164,22 @@ READINGS_REPLACED = _counter("readings_replaced", "Readings whose value was repl
 JOURNAL_RECORDS = _counter("journal_committed_records", "Records made durable")
 JOURNAL_BYTES = _counter("journal_committed_bytes", "Bytes of records made durable")
 JOURNAL_FSYNC = _histogram("journal_fsync_duration_seconds", "Time of one durable group commit", FSYNC_BUCKETS)
-JOURNAL_PENDING_PACKETS = _gauge("journal_pending_packets", "Records not yet in the database")
-JOURNAL_PENDING_BYTES = _gauge("journal_pending_bytes", "Bytes of records not yet in the database")
+JOURNAL_PENDING_PACKETS = _gauge("journal_pending_packets", "Records not yet in the database", Merge.SUM)
+JOURNAL_PENDING_BYTES = _gauge("journal_pending_bytes", "Bytes of records not yet in the database", Merge.SUM)
 JOURNAL_OLDEST = _gauge(
-    "journal_oldest_pending_timestamp_seconds", "Arrival of the oldest pending record; NaN when there is none"
+    "journal_oldest_pending_timestamp_seconds",
+    "Arrival of the oldest pending record; NaN when there is none",
+    Merge.MIN,
 )
 JOURNAL_OLDEST.set(math.nan)
-JOURNAL_SIZE = _gauge("journal_size_bytes", "Bytes of the journal's files")
-JOURNAL_IS_FULL = _gauge("journal_full", "1 while loggers wait for room")
+JOURNAL_SIZE = _gauge("journal_size_bytes", "Bytes of the journal's files", Merge.SUM)
+JOURNAL_IS_FULL = _gauge("journal_full", "1 while loggers wait for room", Merge.MAX)
 JOURNAL_FILLED = _counter("journal_filled", "Times the journal or its disk became full")
 JOURNAL_DAMAGED = _counter("journal_damaged", "Damaged segments kept aside")
 JOURNAL_FAILURES = _counter("journal_failures", "Writes or fsyncs that failed")
+JOURNALS_LEFT = _counter("journals_left", "Times a journal that no process fills could not be drained")
+WORKERS_STARTED = _counter("workers_started", "Worker processes started, the first time and again")
+WORKERS_LOST = _counter("workers_lost", "Worker processes that ended and were not asked to")
 BATCH_FAMILY = Histogram(
     "hj212gw_store_batch_duration_seconds",
     "Time of one database batch, by path",
@@ -111,7 +196,9 @@ STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted
 PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
 PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
 PARTITIONS_AHEAD = _gauge(
-    "partitions_ahead_timestamp_seconds", "The time up to which there are partitions; NaN when none are needed"
+    "partitions_ahead_timestamp_seconds",
+    "The time up to which there are partitions; NaN when none are needed",
+    Merge.MIN,
 )
 PARTITIONS_AHEAD.set(math.nan)
 DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")

@@ -127,3 +127,31 @@ def test_segment_that_cannot_be_read_has_its_problem(run, directory):
     problems = {segment["name"]: segment["problem"] for segment in json.loads(out)["segments"]}
     assert code == 0
     assert [name for name, problem in problems.items() if problem] == [path.name]
+
+
+async def test_journals_of_workers_are_shown_and_checked_too(run, tmp_path):
+    """Each below the directory, with that of the directory itself where there is one."""
+    base = tmp_path / "journal"
+    for name in ("worker-0", "worker-1"):
+        async with live_gateway(tmp_path / name) as live:
+            line = await live.connect()
+            await line.send(frame(1))
+            await line.answers(1)
+        base.mkdir(exist_ok=True)
+        (tmp_path / name / "journal").rename(base / name)
+    code, out, _ = run("journal", "status", base, "--json")
+    document = json.loads(out)
+    assert (code, document["records"]) == (0, 0)
+    assert [(worker["directory"], worker["records"]) for worker in document["workers"]] == [
+        (str(base / "worker-0"), 1),
+        (str(base / "worker-1"), 1),
+    ]
+    code, out, _ = run("journal", "status", base)
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("journal ")] == [
+        str(base / "worker-0"),
+        str(base / "worker-1"),
+    ]
+    assert run("journal", "verify", base) == (0, "", "all is well\n")
+    (base / "worker-1" / "journal.json").unlink()
+    code, out, _ = run("journal", "verify", base)
+    assert (code, out.startswith("worker-1/journal.json: identity: is missing")) == (1, True)

@@ -1,5 +1,6 @@
 """Readings derived again from the archive: nothing changes where nothing changed, and what changed has its history."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from hj212sim.uploads import UploadWriter
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 WHOLE_DAY = Range(DAY, DAY + timedelta(days=1))
 MN = "010000A8900016F000169DC0"
+MONITORS = 600 if os.environ.get("HJ212_TEST_LONG") == "1" else 6
 TABLES = ("readings_rtd", "readings_minute", "readings_hour", "readings_day", "odd_readings", "reading_history")
 
 
@@ -36,7 +38,7 @@ def frame(value, *, number=1, data_time="20260301080000", mn=MN):
 def fleet_day():
     """Arrivals of a day of some of the fleet's data loggers, some packets twice and some late, in order of arrival."""
     arrivals = []
-    for monitor in make_yuxi(monitors=6).monitors:
+    for monitor in make_yuxi(monitors=MONITORS).monitors:
         writer = UploadWriter(monitor.profile, seed=1)
         schedule = Schedule(
             monitor.profile.cns, monitor.profile.rhythm._replace(rtd_interval_secs=600), start_us=to_us(DAY)

@@ -203,7 +203,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", FAULTS, ids=lambda row: f"{row.number}-{'-'.join(v for _, v in row.expected)}")
+@pytest.mark.parametrize("row", FAULTS, ids=lambda row: f"{row.number}-{'-'.join(sorted(v for _, v in row.expected))}")
 def test_fault_of_section_17_is_named(row):
     """With the setting that helps, or as the maker's to mend."""
     assert row.expected <= diagnose(row.raw)

@@ -95,13 +95,13 @@ def test_no_rows(cn: str, cp: str, flag: int) -> None:
     assert infos.warnings == ()
 
 
-@pytest.mark.parametrize("name", ["NewSK", "newsk", "NEWSK"])
+@pytest.mark.parametrize("name", ["NewSK", "newsk", "NEWSK", "\x17NewSK", "SK=NewSK", "NewSK "])
 def test_key_silences_its_packet(name: str) -> None:
     """Beside a key nothing else is told either: only a host sends one."""
     assert rows("1014", f"SKCreateTime=1;{name}=0123456789ABCDEF", 9) == []
 
 
-@pytest.mark.parametrize("name", ["PW", "NewPW", "newpw"])
+@pytest.mark.parametrize("name", ["PW", "NewPW", "newpw", "\x17NewPW", "i1NewPW"])
 def test_password_is_no_row(name: str) -> None:
     """What stands beside it is."""
     assert rows("1061", f"{name}=654321;RtdInterval=30") == [("", "RtdInterval", 0, "30")]

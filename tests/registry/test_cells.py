@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hj212gw.protocol.factors import catalogue_rows
 from hj212gw.registry.cells import (
     format_cell,
     format_moment,
@@ -17,6 +18,7 @@ from hj212gw.registry.cells import (
     parse_moment,
     parse_name,
     parse_token,
+    parse_unit,
     show_cell,
 )
 
@@ -152,3 +154,12 @@ def test_number_refused(text):
     """Only plain decimal numbers in the range are taken."""
     with pytest.raises(ValueError, match="a number, -1000 to 1000"):
         parse_decimal(-1000, 1000)(text)
+
+
+def test_every_unit_of_the_catalogue_can_be_registered():
+    """What the gateway proposes and a person accepts can be exported and imported again."""
+    units = {row.unit for row in catalogue_rows() if row.unit}
+    assert {parse_unit(unit) for unit in units} == units
+    for bad in ("", "=1+1", "mg\nL", "x" * 100):
+        with pytest.raises(ValueError, match="a unit of"):
+            parse_unit(bad)

@@ -17,6 +17,7 @@ HEADERS = {
     "time_labels": "mn,st,cn,label,valid_from,valid_to",
     "units": "mn,code,factor,unit,scale,valid_from,valid_to",
     "cipher_keys": "mn,key_id,secret,valid_from,valid_to",
+    "networks": "mn,network,valid_from,valid_to",
     "limits": "outlet,factor,low,high,unit,basis,valid_from,valid_to",
     "legal_holds": "outlet,reason,valid_from,valid_to",
 }
@@ -31,6 +32,7 @@ GOOD = {
     "time_labels": "530401A8900016F000169D01,,2061,end,2026-01-01,",
     "units": "530401A8900016F000169D01,020,w20111,ug/L,1000,2026-01-01,",
     "cipher_keys": "530401A8900016F000169D01,k1,top-secret-key-1,2026-01-01,",
+    "networks": "530401A8900016F000169D01,10.1.0.0/16,2026-01-01,",
     "limits": "o1,w01001,6,9.5,1,GB 18918-2002 一级A,2026-01-01,",
     "legal_holds": "o1,处罚案取证,2026-01-01,2026-02-01",
 }
@@ -75,7 +77,7 @@ BAD_CELLS = [
     ("dialects", "dialect", "modbus", "one of crc_modbus, crc_modbus_swapped, crc_short"),
     ("time_labels", "cn", "61", "a CN of four digits"),
     ("time_labels", "label", "middle", "one of start, end, sent"),
-    ("units", "unit", "mg per L", "a unit of 1 to 32 printable characters"),
+    ("units", "unit", "=mg", "a unit of 1 to 32 printable characters"),
     ("units", "unit", "", "came nothing"),
     ("units", "scale", "0", "a number above 0, such as 1 or 0.001, came '0'"),
     ("units", "scale", "-1", "a number above 0"),
@@ -87,6 +89,8 @@ BAD_CELLS = [
     ("cipher_keys", "secret", "too-short", "a key of 16 ASCII characters or 32 hexadecimal digits, came 9 characters"),
     ("cipher_keys", "secret", "密" * 16, "16 characters (not shown)"),
     ("cipher_keys", "secret", "0" * 31 + "g", "32 characters (not shown)"),
+    ("networks", "network", "10.1.0.1/16", "a network such as 10.1.0.0/16"),
+    ("networks", "network", "", "a network such as 10.1.0.0/16"),
     ("limits", "low", "x", "a number, -1000000000000 to 1000000000000"),
     ("limits", "high", "5.9", "a number not below low, 6"),
     ("limits", "unit", "", "a unit of 1 to 32"),
@@ -298,3 +302,17 @@ def test_write_replaces_nothing_when_it_fails(tmp_path):
     with pytest.raises(OSError, match="outlets"):
         write_file(path, KINDS["outlets"], [])
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mn", ["@SUM(1+1)*cmd|'/c", "+1-1", "-1+1", "'+1"])
+def test_what_a_data_logger_calls_itself_is_no_formula(tmp_path, mn):
+    """An MN or a code that begins like one is written like a name, and read back as it was sent."""
+    kind = KINDS["units"]
+    values = (mn, mn, "w01018", "mg/L", 1.0, None, None)
+    write_file(tmp_path / "units.csv", kind, [values])
+    content = (tmp_path / "units.csv").read_bytes()
+    assert all(cell.startswith("'") for cell in content.decode().splitlines()[1].split(",")[:2])
+    findings = Findings()
+    rows = read_files([InputFile("units.csv", content)], findings)
+    assert findings.kept() == []
+    assert [entry.values for entry in rows.entries] == [values]

@@ -1,6 +1,5 @@
 """`hj212gw decode`: say what bytes mean, and what is wrong with those that are no packet."""
 
-import json
 import re
 from collections.abc import Iterator
 from io import BufferedReader
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import typer
 
 from hj212gw.cli.keys import read_dialect, read_key_file
-from hj212gw.cli.output import print_data, print_table
+from hj212gw.cli.output import plain_text, print_data, print_json, print_table
 from hj212gw.errors import PacketError
 from hj212gw.protocol import (
     DataArea,
@@ -96,7 +95,7 @@ def decode(
     for outcome in _decode_all(file, max_segment, _allow(read_dialect(dialect), key)):
         rejected_count += isinstance(outcome, Discard)
         if as_json:
-            print_data(json.dumps(describe(outcome), ensure_ascii=False))
+            print_json(describe(outcome), is_line=True)
         else:
             _explain(outcome)
     if rejected_count:
@@ -199,11 +198,6 @@ def _cover(name: str, value: str) -> tuple[str, str]:
     return name, MASK if value and name.casefold() in _SECRETS else value
 
 
-def _plain(text: str) -> str:
-    r"""Return text that does nothing to a terminal, other characters as ``\xNN``."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-
-
 def _show(raw: bytes) -> str:
     r"""Return bytes as bounded printable text, other bytes and backslashes as ``\xNN``, passwords covered."""
     covered = _SECRET_TEXT.sub(rb"\1" + MASK.encode(), raw)
@@ -225,18 +219,18 @@ def _explain(outcome: Decoded | Discard) -> None:
     packet = outcome.packet
     print_data(f"frame at byte {outcome.frame.offset}: HJ 212-{packet.edition}, {_name_command(packet)}")
     if outcome.frame.key_id:
-        print_data(f"  {'key':<9}{_plain(outcome.frame.key_id)}")
+        print_data(f"  {'key':<9}{plain_text(outcome.frame.key_id)}")
     for name, text in _header_lines(packet):
-        print_data(f"  {name:<9}{_plain(text)}")
+        print_data(f"  {name:<9}{plain_text(text)}")
     shown = {"DataTime"}
     if outcome.readings and outcome.readings.rows:
-        print_data(f"  {'DataTime':<9}{_plain(outcome.readings.data_time_text)}")
+        print_data(f"  {'DataTime':<9}{plain_text(outcome.readings.data_time_text)}")
         _print_rows(outcome.readings.rows, packet.st)
         shown |= {name for group in outcome.area.groups for name, _ in group if "-" in name}
     for group in outcome.area.groups:
         fields = [" = ".join(_cover(*field)) for field in group if field[0] not in shown or not outcome.readings]
         if fields:
-            print_data(f"  {_plain(', '.join(fields))}")
+            print_data(f"  {plain_text(', '.join(fields))}")
     if outcome.warnings:
         print_data(f"  warnings: {', '.join(outcome.warnings)}")
     print_data("")
@@ -277,6 +271,6 @@ def _print_rows(rows: list[Reading], st: str) -> None:
         match = match_factor(row.factor, st=st)
         names = [match.factor.name_zh, match.unit] if match else ["", ""]
         extra = ", ".join(f"{suffix}={text}" for suffix, text in (row.extra or {}).items())
-        cells = [getattr(row, name) for name in used]
-        table.append([_plain(row.factor), *names, *cells, _plain(extra)])
+        cells = [None if (cell := getattr(row, name)) is None else plain_text(cell) for name in used]
+        table.append([plain_text(row.factor), *names, *cells, plain_text(extra)])
     print_table(["factor", "name", "unit", *used, "other"], table)

@@ -13,6 +13,7 @@ from hj212gw.cli.check import GIB, Check, find_existing, judge_days_left
 from hj212gw.cli.files import SPARE_FILES, read_hard_limit
 from hj212gw.config import Settings, options, read_value
 from hj212gw.errors import JournalError
+from hj212gw.journal.layout import list_journals
 from hj212gw.journal.status import SegmentReport, inspect
 
 # Before this the program was not written: a clock that shows it was never set.
@@ -58,7 +59,7 @@ def _check_disk(settings: Settings) -> Check:
     journal = settings.journal
     try:
         free = shutil.disk_usage(find_existing(journal.directory)).free
-        used = sum(file.stat().st_size for file in journal.directory.glob("*") if file.is_file())
+        used = sum(file.stat().st_size for file in journal.directory.rglob("*") if file.is_file())
     except OSError as error:
         return Check("disk", "failed", f"{journal.directory}: {error.strerror}", "see whether the disk is well")
     found = f"{free / GIB:.1f} GiB free for a journal of at most {journal.max_bytes / GIB:.1f} GiB"
@@ -74,13 +75,14 @@ def _check_journal_days(settings: Settings) -> Iterator[Check]:
     """Tell how long the journal can stand in for the database at the rate it was filled lately."""
     journal = settings.journal
     try:
-        report = inspect(journal.directory)
+        reports = [inspect(directory) for directory in list_journals(journal.directory)]
         free = shutil.disk_usage(journal.directory).free
     except (JournalError, OSError):
         return  # there is none yet; whether one can be made was told
-    bytes_a_day = _rate([segment for segment in report.segments if segment.records])
+    segments = [segment for report in reports for segment in report.segments]
+    bytes_a_day = _rate([segment for segment in segments if segment.records])
     if bytes_a_day:
-        room = min(journal.max_bytes, free + report.file_bytes)
+        room = min(journal.max_bytes, free + sum(report.file_bytes for report in reports))
         detail = f"{bytes_a_day / GIB:.2f} GiB a day lately; with the database away there is room for"
         step = "make room, or raise journal.max_bytes: a repair of the database takes days at times"
         yield judge_days_left("journal days left", detail, room / bytes_a_day, _LEAST_DAYS, step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options
-from hj212gw.cli.output import print_data, print_json, say
+from hj212gw.cli.output import plain_text, print_data, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.config import Settings
@@ -122,7 +122,7 @@ def _tell_verdict(verdict: "Verdict") -> None:
     for note in verdict.notes:
         say(f"note: {note}")
     for name in ("outlet", "from", "to", "exported_at", "exported_by", "program"):
-        print_data(f"{name:<16}{manifest.get(name)}")
+        print_data(f"{name:<16}{plain_text(manifest.get(name))}")
     print_data(f"{'manifest':<16}{verdict.manifest_sha256}")
     print_data("  ".join(f"{name} {count}" for name, count in verdict.counts.items()))
     say("all holds" if verdict.is_good else "NOT all holds")

@@ -8,7 +8,9 @@ import typer
 from hj212gw.cli import options
 from hj212gw.cli.output import print_data, print_json, print_table, say
 from hj212gw.clock import from_us
-from hj212gw.journal import JournalReport, SegmentReport, inspect, verify
+from hj212gw.errors import JournalUnwritable
+from hj212gw.journal import Finding, JournalReport, SegmentReport, inspect, verify
+from hj212gw.journal.layout import list_journals
 from hj212gw.protocol.times import WIRE_ZONE
 
 _journal = typer.Typer(help="The journal: packets that wait on disk for the database.", no_args_is_help=True)
@@ -30,23 +32,18 @@ def status_command(
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what a journal holds, drained or not, and which process has it open.
+    """Say what a journal holds, drained or not, and which process has it open; with workers, of each one's journal.
 
     Example: hj212gw journal status ./data/journal --json
     """
-    report = inspect(_find(directory, config, data_dir))
+    base = _find(directory, config, data_dir)
+    report = inspect(base)
+    workers = [inspect(path) for path in _list_below(base)]
     if as_json:
-        print_json(_describe(report))
+        print_json(_describe(report) | {"workers": [_describe(worker) for worker in workers]})
         return
-    print_data(f"journal    {report.directory}")
-    print_data(f"uuid       {report.uuid or 'unknown'}")
-    print_data(f"opened by  {f'process {report.owner_pid}' if report.owner_pid else 'nobody'}")
-    print_data(f"records    {report.records}")
-    print_data(f"bytes      {report.file_bytes}")
-    columns = ("segment", "first", "last", "records", "bytes", "oldest", "newest", "problem")
-    print_table(columns, [tuple(_describe_segment(segment).values()) for segment in report.segments])
-    for path in report.damaged:
-        print_data(f"damaged and set aside: {path}")
+    for each in [report, *workers] if report.segments or not workers else workers:
+        _print(each)
 
 
 @_journal.command("verify")
@@ -56,11 +53,14 @@ def verify_command(
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> None:
-    """Read and check every group of a journal; exit 1 when something is wrong.
+    """Read and check every group of a journal, and of the workers' below it; exit 1 when something is wrong.
 
     Example: hj212gw journal verify ./data/journal
     """
-    findings = verify(_find(directory, config, data_dir))
+    base = _find(directory, config, data_dir)
+    findings = verify(base) if base in _list(base) or not _list_below(base) else []
+    for path in _list_below(base):
+        findings += [Finding(f"{path.name}/{name}", slug, detail) for name, slug, detail in verify(path)]
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -75,6 +75,30 @@ def _find(directory: Path | None, config: Path | None, data_dir: Path | None) ->
     if directory is not None:
         return directory
     return options.load(config, {"data_dir": data_dir}).journal.directory
+
+
+def _list(base: Path) -> list[Path]:
+    try:
+        return list_journals(base)
+    except OSError as error:
+        raise JournalUnwritable(f"{base} is no journal: {error}") from error
+
+
+def _list_below(base: Path) -> list[Path]:
+    """List the journals of workers."""
+    return [path for path in _list(base) if path != base]
+
+
+def _print(report: JournalReport) -> None:
+    print_data(f"journal    {report.directory}")
+    print_data(f"uuid       {report.uuid or 'unknown'}")
+    print_data(f"opened by  {f'process {report.owner_pid}' if report.owner_pid else 'nobody'}")
+    print_data(f"records    {report.records}")
+    print_data(f"bytes      {report.file_bytes}")
+    columns = ("segment", "first", "last", "records", "bytes", "oldest", "newest", "problem")
+    print_table(columns, [tuple(_describe_segment(segment).values()) for segment in report.segments])
+    for path in report.damaged:
+        print_data(f"damaged and set aside: {path}")
 
 
 def _describe(report: JournalReport) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,6 +18,8 @@ Dsn = Annotated[str | None, typer.Option("--dsn", help="The database, as postgre
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on for data loggers.")]
 PortNumber = Annotated[int | None, typer.Option("--port", help="TCP port for data loggers; 0 takes any free one.")]
 Http = Annotated[str | None, typer.Option("--http", help="host:port of /metrics, /healthz and /readyz.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes that share the port; 1 if not given.")]
+Worker = Annotated[int | None, typer.Option("--worker", hidden=True, help="Be a worker of a supervisor.")]
 ReadyFile = Annotated[Path | None, typer.Option("--ready-file", help="JSON file written once everything listens.")]
 UnknownMn = Annotated[
     str | None, typer.Option("--unknown-mn", help="accept: register as found; hold: keep apart until registered.")
@@ -34,15 +36,44 @@ _HTTP = re.compile(r"(?:(?P<host>.+):)?(?P<port>[0-9]{1,5})")
 _PASSWORD = re.compile(r"(//[^/@:]*):[^@/]*@")
 
 
-def load(config: Path | None, overrides: Mapping[str, Any], *, simulated_clock: bool = False) -> Settings:
-    """Read the settings of a command and set the log up by them.
+class Given(NamedTuple):
+    """What a command was given, for processes that have to read the same settings.
+
+    Attributes:
+        config: the settings file, None for none.
+        overrides: settings by flags, by full name; None for a flag that was not given.
+        simulated_clock: whether the settings may change the clock.
+    """
+
+    config: Path | None
+    overrides: Mapping[str, Any]
+    simulated_clock: bool
+
+
+def load(
+    config: Path | None,
+    overrides: Mapping[str, Any],
+    *,
+    simulated_clock: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the settings of a command and set the log up by them; `facts` stand in every line of an event.
 
     Raises:
         ConfigError: an option is unknown or wrong.
     """
-    settings = load_settings(config, overrides, simulated_clock=simulated_clock)
-    logs.configure(settings.log)
+    settings = read(config, overrides, simulated_clock=simulated_clock)
+    logs.configure(settings.log, facts=facts)
     return settings
+
+
+def read(config: Path | None, overrides: Mapping[str, Any], *, simulated_clock: bool = False) -> Settings:
+    """Read the settings of a command, as for a reload; the log stays as it is.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+    return load_settings(config, overrides, simulated_clock=simulated_clock)
 
 
 def split_http(http: str | None) -> dict[str, Any]:

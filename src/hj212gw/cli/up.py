@@ -27,6 +27,7 @@ def up(
     dsn: options.Dsn = None,
     host: options.Host = None,
     port: options.PortNumber = None,
+    workers: options.Workers = None,
     http: options.Http = None,
     ready_file: options.ReadyFile = None,
     unknown_mn: options.UnknownMn = None,
@@ -39,27 +40,26 @@ def up(
 
     Example: hj212gw up --data-dir ./data --port 9212
     """
-    settings = options.load(
-        config,
-        {
-            "data_dir": data_dir,
-            "database.dsn": dsn,
-            "gateway.host": host,
-            "gateway.port": port,
-            "gateway.unknown_mn": unknown_mn,
-            "clock.epoch": clock_epoch,
-            "clock.origin": clock_origin,
-            "clock.speed": clock_speed,
-            **options.split_http(http),
-        },
-        simulated_clock=simulated_clock,
-    )
-    options.run(_run(settings, ready_file))
+    overrides = {
+        "data_dir": data_dir,
+        "database.dsn": dsn,
+        "gateway.host": host,
+        "gateway.port": port,
+        "gateway.workers": workers,
+        "gateway.unknown_mn": unknown_mn,
+        "clock.epoch": clock_epoch,
+        "clock.origin": clock_origin,
+        "clock.speed": clock_speed,
+        **options.split_http(http),
+    }
+    given = options.Given(config, overrides, simulated_clock)
+    settings = options.load(config, overrides, simulated_clock=simulated_clock)
+    options.run(_run(settings, given, ready_file))
 
 
-async def _run(settings: "Settings", ready_file: Path | None) -> None:
+async def _run(settings: "Settings", given: options.Given, ready_file: Path | None) -> None:
     # asyncpg and the gateway take a third of a second to import: only this command and `serve` pay for it
-    from hj212gw.cli import running  # noqa: PLC0415
+    from hj212gw.cli import running, workers  # noqa: PLC0415
 
     secret = settings.database.dsn
     stopped = asyncio.ensure_future(running.wait_for_stop())
@@ -70,7 +70,8 @@ async def _run(settings: "Settings", ready_file: Path | None) -> None:
             dsn = secret.get_secret_value()
         await _migrate(dsn, settings, stack)
         accepts_unknown = settings.gateway.unknown_mn != "hold"
-        started = await stack.enter_async_context(running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown))
+        service = workers.run_service(settings, dsn, given, accepts_unknown=accepts_unknown)
+        started = await stack.enter_async_context(service)
         _announce(started, settings)
         if ready_file is not None:
             running.write_ready_file(ready_file, started)
@@ -100,7 +101,7 @@ async def _migrate(dsn: str, settings: "Settings", stack: AsyncExitStack) -> Non
 
 
 def _announce(started: "Running", settings: "Settings") -> None:
-    say(f"gateway   {started.gateway}")
+    say(f"gateway   {started.gateway}{f' and, with TLS, {started.tls}' if started.tls else ''}")
     say(f"http      http://{started.http}/metrics /healthz /readyz")
     say(f"database  {options.mask(started.dsn)}")
     say(f"data      {settings.data_dir}")

@@ -23,7 +23,8 @@ _DIGEST_BYTES = 16
 _HEAD = re.compile(rb"##([0-9]{4})")
 _TAIL_BYTES = (3, 4, 5, 6)  # CRC, short or whole, and CR LF where they came
 _MAX_QN_DIGITS = 18  # what the readings' column holds
-_FIELDS = {"mn": str, "st": str, "cn": str, "peer": str, "raw": str, "digest": str, "fingerprint": str, "state": str}
+_TEXTS = ("mn", "st", "cn", "peer", "raw", "digest", "fingerprint", "state")
+_OPTIONAL_TEXTS = ("qn", "key_id")
 
 
 class FrameCheck(NamedTuple):
@@ -48,16 +49,18 @@ def check_frame(line: bytes) -> FrameCheck:
     """Check one line of frames.jsonl: bytes, CRC, what is written beside them."""
     try:
         document = json.loads(line)
-        wrong = [name for name, kind in _FIELDS.items() if not isinstance(document.get(name), kind)]
+        wrong = [name for name in _TEXTS if not isinstance(document.get(name), str)]
+        wrong += [name for name in _OPTIONAL_TEXTS if not isinstance(document.get(name) or "", str)]
         if wrong:
             return FrameCheck(f"{', '.join(wrong)} is missing or no text")
         received_at = parse_moment(document["received_at"])
         raw = base64.b64decode(document["raw"], validate=True)
-    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+        key_id = document.get("key_id") or ""
+        texts = (document["peer"], key_id, document["mn"], document["cn"], document.get("qn") or "")
+        fingerprint = packet_fingerprint(received_at, texts, raw)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error) as error:
         return FrameCheck(f"it cannot be read: {str(error)[:100]}")
-    key_id = document.get("key_id") or ""
-    texts = (document["peer"], key_id, document["mn"], document["cn"], document.get("qn") or "")
-    if packet_fingerprint(received_at, texts, raw).hex() != document["fingerprint"]:
+    if fingerprint.hex() != document["fingerprint"]:
         return FrameCheck("its fingerprint is not that of its bytes, arrival, peer, MN, CN and QN")
     warnings = document.get("warnings")
     warnings = warnings if isinstance(warnings, list) else []
@@ -72,8 +75,14 @@ def reading_hash(head: tuple[str, str, str, str, int, str], values: dict[str, An
         values: VALUES and data_time (UTC, ISO); a value is a float or None.
         flag: the data flag, "" for none.
         extra: the rest as JSON, "" for none.
+
+    Raises:
+        ValueError: extra is no JSON.
     """
-    rest = json.dumps(json.loads(extra), sort_keys=True) if extra else ""
+    try:
+        rest = json.dumps(json.loads(extra), sort_keys=True) if extra else ""
+    except RecursionError as error:
+        raise ValueError("extra is nested too deep") from error
     text = repr((*head, values["data_time"], *(values[name] for name in VALUES), flag, rest))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -86,7 +95,7 @@ def key_hash(head: tuple[str, str, str, str, int], data_time: datetime) -> int:
 
 def plain_qn(qn: str) -> str:
     """Write a QN as the readings have it: a number."""
-    return str(int(qn)) if 0 < len(qn) <= _MAX_QN_DIGITS and qn.isdigit() else ""
+    return str(int(qn)) if 0 < len(qn) <= _MAX_QN_DIGITS and qn.isascii() and qn.isdigit() else ""
 
 
 def _check_sealed(document: dict[str, Any], warnings: list[Any], raw: bytes) -> FrameCheck:

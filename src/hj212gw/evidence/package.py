@@ -135,12 +135,15 @@ def parse_moment(text: str) -> datetime:
     """Read what `format_moment` wrote, in UTC.
 
     Raises:
-        ValueError: it is no moment with an offset.
+        ValueError: it is no moment with an offset, or none in UTC.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a moment with its offset from UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a moment of the years 1 to 9999") from error
 
 
 def format_value(value: Any) -> str:

@@ -6,10 +6,11 @@ import io
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from hj212gw.errors import EvidenceError
 from hj212gw.evidence.export import CHAIN, CHAIN_COLUMNS, FRAMES, HISTORY, READINGS
@@ -23,7 +24,11 @@ _CHUNK_BYTES = 1 << 16
 _LINE_BYTES = 1 << 20
 _MANIFEST_BYTES = 1 << 20
 _CELL_CHARACTERS = 1 << 20
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_MOST_FILES = 100
+_TEXT_CHARACTERS = 500  # of a problem: names and numbers in it are whoever made the file's
+# What zipfile raises on bytes that were made to break it; OSError where an offset lies before the file.
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+_READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others may ask for any amount of memory
 _NEEDED = ("mn", "st", "cn", "factor", "nth", "qn", "data_time", "data_flag", "extra", *VALUES)
 
 
@@ -59,14 +64,16 @@ def verify_evidence(path: Path, *, expected: str | None = None) -> Verdict:
 
     Raises:
         EvidenceError: it is no file of evidence at all.
+        OSError: it cannot be opened.
     """
-    try:
-        with zipfile.ZipFile(path) as package:
-            check = _Check(package)
-            check.run(expected)
-            return check.verdict()
-    except _BROKEN_ZIP as error:
-        raise EvidenceError(f"{path} is no whole ZIP: {error}") from error
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as package:
+                check = _Check(package)
+                check.run(expected)
+                return check.verdict()
+        except _BROKEN_ZIP as error:
+            raise EvidenceError(f"{path} is no whole ZIP: {_clean(str(error))}") from error
 
 
 class _Check:
@@ -78,6 +85,7 @@ class _Check:
         self._totals: dict[str, int] = {}
         self._notes: list[str] = []
         self._manifest: dict[str, Any] = {}
+        self._named: dict[str, dict[str, Any]] = {}  # what the manifest says of each file
         self._manifest_sha256 = ""
         self._counts = dict.fromkeys(("frames", "encrypted", "readings", "history", "entries"), 0)
         self._given: set[int] = set()
@@ -107,13 +115,13 @@ class _Check:
         self._totals[kind] = self._totals.get(kind, 0) + 1
         shown = self._problems.setdefault(kind, [])
         if len(shown) < _SHOWN:
-            shown.append(f"{kind}: {text}")
+            shown.append(f"{kind}: {_clean(text)}")
 
     def _check_manifest(self, expected: str | None) -> None:
         try:
-            with self._package.open(MANIFEST) as stream:
+            with _open_member(self._package, MANIFEST) as stream:
                 content = stream.read(_MANIFEST_BYTES)
-            with self._package.open(MANIFEST_HASH) as stream:
+            with _open_member(self._package, MANIFEST_HASH) as stream:
                 written = stream.read(200).decode("ascii", "replace").split(" ")[0].strip()
         except KeyError as error:
             raise EvidenceError(f"the ZIP is no evidence of hj212gw: {error.args[0]}") from error
@@ -126,36 +134,42 @@ class _Check:
             self._tell(MANIFEST, f"its SHA-256 is {self._manifest_sha256}, expected was {expected.lower()}")
         try:
             manifest = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EvidenceError(f"{MANIFEST} cannot be read: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise EvidenceError(f"{MANIFEST} is not of the format {FORMAT!r} that this program reads")
         self._manifest = manifest
+        named = manifest.get("files")
+        if isinstance(named, dict):
+            self._named = {name: facts if isinstance(facts, dict) else {} for name, facts in named.items()}
 
     def _check_files(self) -> None:
         """Compare the files there are with the manifest: none more, none less, all as they were written."""
-        named = self._manifest.get("files")
-        named = named if isinstance(named, dict) else {}
-        present = [name for name in self._package.namelist() if name not in (MANIFEST, MANIFEST_HASH)]
-        for name in sorted(set(present) | set(named)):
-            if name not in named:
+        present = Counter(name for name in self._package.namelist() if name not in (MANIFEST, MANIFEST_HASH))
+        names = sorted(present.keys() | self._named.keys())
+        if len(names) > _MOST_FILES:
+            self._tell(
+                "file added", f"{len(names)} files are there or named; more than {_MOST_FILES} are not looked at"
+            )
+            names = names[:_MOST_FILES]
+        for name in names:
+            if name not in self._named:
                 self._tell("file added", f"{name} is not in the manifest")
-            elif present.count(name) != 1:
+            elif present[name] != 1:
                 self._tell("file missing" if name not in present else "file added", f"{name} is there not once")
             else:
-                self._compare_file(name, named[name])
+                self._compare_file(name, self._named[name])
 
-    def _compare_file(self, name: str, facts: Any) -> None:
+    def _compare_file(self, name: str, wanted: dict[str, Any]) -> None:
         digest, size = hashlib.sha256(), 0
         try:
-            with self._package.open(name) as stream:
+            with _open_member(self._package, name) as stream:
                 while chunk := stream.read(_CHUNK_BYTES):
                     digest.update(chunk)
                     size += len(chunk)
         except _BROKEN_ZIP as error:
             self._tell("file damaged", f"{name}: {error}")
             return
-        wanted = facts if isinstance(facts, dict) else {}
         if (digest.hexdigest(), size) != (wanted.get("sha256"), wanted.get("bytes")):
             self._tell(
                 "file changed", f"{name}: SHA-256 {digest.hexdigest()}, {size} bytes, is not what the manifest says"
@@ -218,22 +232,28 @@ class _Check:
             return False
 
     def _check_chain(self) -> None:
-        entries = []
-        for number, row in self._rows(CHAIN, CHAIN_COLUMNS):
-            self._counts["entries"] += 1
-            try:
-                entries.append(_read_entry(row))
-            except ValueError as error:
-                self._tell("chain", f"row {number} of {CHAIN} cannot be read: {str(error)[:100]}")
+        entries = self._entries()
         broken = find_break(entries)
         if broken:
             self._tell("chain", broken)
-        if not entries:
+        for _ in entries:  # the rest is counted all the same
+            pass
+        if not self._counts["entries"]:
             self._notes.append("no day of the range was sealed in the archive's chain when this was exported")
         self._compare_rows(CHAIN, self._counts["entries"])
 
+    def _entries(self) -> Iterator[Entry]:
+        for number, row in self._rows(CHAIN, CHAIN_COLUMNS):
+            self._counts["entries"] += 1
+            try:
+                entry = _read_entry(row)
+            except ValueError as error:
+                self._tell("chain", f"row {number} of {CHAIN} cannot be read: {str(error)[:100]}")
+                continue
+            yield entry
+
     def _compare_rows(self, name: str, count: int) -> None:
-        facts = self._manifest.get("files", {}).get(name, {})
+        facts = self._named.get(name)
         if facts and facts.get("rows") != count:
             self._tell("rows", f"{name} has {count} rows, the manifest says {facts.get('rows')}")
 
@@ -252,7 +272,8 @@ class _Check:
         """Yield the rows of a CSV file by column, numbered from 1 behind the header."""
         csv.field_size_limit(_CELL_CHARACTERS)
         with _opened(self._package, name) as stream:
-            reader = csv.reader(io.TextIOWrapper(stream, "utf-8", newline=""), strict=True)
+            lines = _Lines(stream)
+            reader = csv.reader(lines, strict=True)
             number = 0
             try:
                 header = next(reader, [])
@@ -261,22 +282,57 @@ class _Check:
                     self._tell("columns", f"{name} lacks {', '.join(missing)}")
                     return
                 for number, cells in enumerate(reader, 1):
-                    yield number, dict(zip(header, map(parse_text, cells), strict=False))
+                    lines.room = _LINE_BYTES
+                    if len(cells) != len(header):
+                        self._tell("rows", f"row {number} of {name} has {len(cells)} cells, its header {len(header)}")
+                        continue
+                    yield number, dict(zip(header, map(parse_text, cells), strict=True))
             except (csv.Error, UnicodeDecodeError, *_BROKEN_ZIP) as error:
                 self._tell("file damaged", f"{name} behind row {number}: {error}")
 
 
+class _Lines:
+    """The lines of a text; `room` bytes at most until somebody sets it again, so that no row takes the memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.room = _LINE_BYTES
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(self.room + 1)
+        if not line:
+            raise StopIteration
+        self.room -= len(line)
+        if self.room < 0:
+            raise csv.Error(f"a row of more than {_LINE_BYTES} bytes")
+        return line.decode()
+
+
 def _opened(package: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open a file inside that may be missing or broken, which is told elsewhere."""
     try:
-        return package.open(name)
-    except KeyError:
+        return _open_member(package, name)
+    except (KeyError, *_BROKEN_ZIP):
         return io.BytesIO()
+
+
+def _open_member(package: zipfile.ZipFile, name: str) -> IO[bytes]:
+    if package.getinfo(name).compress_type not in _READ_METHODS:
+        raise zipfile.BadZipFile(f"{name} is compressed in a way that evidence is not")
+    return package.open(name)
+
+
+def _clean(text: str) -> str:
+    """Return text that does nothing to a terminal, bounded."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= _TEXT_CHARACTERS else f"{shown[:_TEXT_CHARACTERS]}..."
 
 
 def _hash_row(row: dict[str, str]) -> int:
     """Reduce a row of readings to what a frame would give for it."""
-    if len(row) < len(_NEEDED):
-        raise ValueError("cells are missing")
     values: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in VALUES}
     values["data_time"] = parse_moment(row["data_time"]).isoformat()
     head = (row["mn"], row["st"], row["cn"], row["factor"], int(row["nth"]), row["qn"])

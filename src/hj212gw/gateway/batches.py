@@ -7,9 +7,10 @@ from hj212gw import telemetry
 from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
-from hj212gw.gateway.notes import Note, read_note
+from hj212gw.gateway.notes import FOREIGN_PEER, Note, read_note
 from hj212gw.gateway.proposals import ProposalBook
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.gateway.suspicions import SuspicionBook
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.protocol.diagnosis import STANDARD, InForce
 from hj212gw.store.loggers import add_found_loggers, add_loggers
@@ -28,20 +29,23 @@ class BatchMaker:
 
     Attributes:
         book: of what is odd.
+        suspicions: of who may be somebody else.
         labels: the time labels that are not `start`, by MN, ST ("" for any) and CN.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._numbers: dict[str, int] = {}
-        self._heard: dict[str, Activity] = {}
-        self.book = ProposalBook(self._in_force)
+        self._heard: dict[str, tuple[datetime, datetime | None, datetime | None]] = {}  # by MN: arrival, DataTime, QN
+        self.suspicions = SuspicionBook()
+        self.book = ProposalBook(self._in_force, on_reused=self.suspicions.note_reused)
         self.labels: dict[tuple[str, str, str], str] = {}
 
     def forget_numbers(self) -> None:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
         self.book.forget()
+        self.suspicions.forget()
 
     async def make(self, connection: Connection, groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
@@ -63,8 +67,10 @@ class BatchMaker:
             await asyncio.sleep(0)
         packets = await self._make_packets(connection, arrivals)
         self.book.note_packets(arrivals, packets)
+        self.suspicions.note_packets(packets)
         through = from_us(records[-1].received_at_us) if records else from_us(0)
-        return Batch(packets, rejects, [], after, groups[-1].seq, through, self.book.take())
+        proposals, suspicions = self.book.take(), self.suspicions.take()
+        return Batch(packets, rejects, [], after, groups[-1].seq, through, proposals, suspicions)
 
     async def remake(self, connection: Connection, stored: list[PacketRow]) -> list[PacketRows]:
         """Make the rows of stored packets again, by the registry as it is now.
@@ -86,7 +92,10 @@ class BatchMaker:
     def take_activity(self) -> list[Activity]:
         """Return who was heard since the last call."""
         heard, self._heard = self._heard, {}
-        return list(heard.values())
+        return [
+            Activity(mn, received_at, data_time, (qn_at - received_at).total_seconds() if qn_at else None)
+            for mn, (received_at, data_time, qn_at) in heard.items()
+        ]
 
     def _read(
         self,
@@ -120,14 +129,15 @@ class BatchMaker:
 
     def _make_packet(self, arrival: Arrival, verdict: Verdict) -> PacketRows:
         mn = arrival.packet.mn
-        warnings: tuple[str, ...] = ()
-        is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
-        if verdict is not Verdict.KNOWN:
-            warnings = (verdict.value,)
-        if is_held or verdict is Verdict.WRONG_PASSWORD:
-            telemetry.logger_seen(mn, verdict)
-        number = None if is_held else self._numbers.get(mn)
-        rows = make_rows(arrival, logger_id=number, more_warnings=warnings)
+        foreign = (FOREIGN_PEER,) if self._admission.is_foreign(mn, arrival.peer) else ()
+        if verdict is Verdict.KNOWN:
+            rows = make_rows(arrival, logger_id=self._numbers.get(mn), more_warnings=foreign)
+        else:
+            is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
+            if is_held or verdict is Verdict.WRONG_PASSWORD:
+                telemetry.logger_seen(mn, verdict)
+            number = None if is_held else self._numbers.get(mn)
+            rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value, *foreign))
         self._hear(rows)
         return rows
 
@@ -137,13 +147,11 @@ class BatchMaker:
         return InForce(label, self._admission.min_interval_mins(mn) or None)
 
     def _hear(self, rows: PacketRows) -> None:
-        packet = rows.packet
-        skew = (packet.qn_at - packet.received_at).total_seconds() if rows.has_qn else None
-        data_time = rows.data_time
-        before = self._heard.get(packet.mn)
-        if before is not None and data_time is None:
-            data_time = before.last_data_time
-        self._heard[packet.mn] = Activity(packet.mn, packet.received_at, data_time, skew)
+        packet, data_time = rows.packet, rows.data_time
+        if data_time is None:
+            before = self._heard.get(packet.mn)
+            data_time = before[1] if before is not None else None
+        self._heard[packet.mn] = (packet.received_at, data_time, packet.qn_at if rows.has_qn else None)
 
     async def _number(self, connection: Connection, arrivals: list[Arrival], verdicts: list[Verdict]) -> None:
         """Find the numbers of registered data loggers; register unknown ones where that is the policy."""

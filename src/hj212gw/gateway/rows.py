@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
 from hj212gw.gateway.moments import is_plausible, local_day, qn_number
-from hj212gw.gateway.notes import RIVAL, Note
+from hj212gw.gateway.notes import RIVAL, SUSPICIONS, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, Key, find_mn, make_dialect
@@ -29,9 +29,11 @@ DIGEST_BYTES = 16
 KEY_MISSING = "key_missing"
 
 _PLAIN = Note()
+_new = tuple.__new__  # a named tuple's own constructor takes twice the time
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
-_FIRST_QN, _LAST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE), datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE)
+_FIRST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE).astimezone(UTC)
+_LAST_QN = datetime(2099, 12, 31, 23, 59, 59, tzinfo=WIRE_ZONE).astimezone(UTC)
 _CP, _EMPTY_CP = b"CP=", b"CP=&&&&"
 _TABLE_BY_CN = {cn: READING_TABLES[grain] for cn, grain in GRAIN_BY_CN.items()}
 
@@ -83,22 +85,25 @@ def read_arrival(
         ProtocolError: the frame was kept by a version that accepted what this one does not.
     """
     key_id, marks = note
-    if not key_id and not marks:
+    is_rival = RIVAL in marks
+    if not key_id and len(marks) == is_rival:
         opened = open_frame(frame)
         packet = parse_packet(opened.segment)
-        return Arrival(frame, received_at, peer, "", packet, opened.segment, opened.segment, opened.warnings)
+        segment = opened.segment
+        return _new(Arrival, (frame, received_at, peer, "", packet, segment, segment, opened.warnings, is_rival, False))
     key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
-    is_rival = RIVAL in marks
+    suspicions = tuple(mark for mark in marks if mark in SUSPICIONS)
     if key_id and key is None:
         sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
         segment = sent.partition(_CP)[0] + _EMPTY_CP
-        warnings = (KEY_MISSING,)
+        warnings = (KEY_MISSING, *suspicions)
         packet = parse_packet(segment)
         return Arrival(frame, received_at, peer, key_id, packet, segment, sent, warnings, is_rival, is_sealed=True)
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, opened.warnings, is_rival)
+    warnings = (*opened.warnings, *suspicions)
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:
@@ -109,9 +114,13 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         logger_id: number of its data logger; None holds it back without readings.
         more_warnings: what admission noticed.
     """
+    if logger_id is not None and arrival.packet.pnum is None and not arrival.is_sealed:
+        usual = _make_usual(arrival, logger_id, more_warnings)
+        if usual is not None:
+            return usual
     packet = arrival.packet
     qn_at, has_qn = _place(packet.qn, arrival.received_at)
-    warnings = (*arrival.warnings, *packet.warnings, *more_warnings)
+    warnings = more_warnings
     table = None if arrival.is_sealed else _TABLE_BY_CN.get(packet.cn)
     fields: dict[str, Any] = {}
     if table is not None and logger_id is not None:
@@ -122,10 +131,36 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         warnings += found
     if packet.pnum is not None and logger_id is not None and not arrival.is_sealed:
         fields["part"] = make_part(packet, arrival.received_at)
-    digest = blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest()
-    row = PacketRow(
+    row = _make_packet(arrival, qn_at, _state(arrival, logger_id), warnings)
+    return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
+
+
+def _make_usual(arrival: Arrival, logger_id: int, more_warnings: tuple[str, ...]) -> PacketRows | None:
+    """Make the rows of a packet whose readings have a known shape and a plausible time; None for any other."""
+    packet, received_at = arrival.packet, arrival.received_at
+    table = _TABLE_BY_CN.get(packet.cn)
+    values = pick_values(packet.cp) if table is not None else None
+    if values is None or not is_plausible(values.data_time, received_at):
+        return None
+    qn_at, has_qn = _place(packet.qn, received_at)
+    row = _make_packet(arrival, qn_at, STORED, more_warnings)
+    head = _new(ReadingHead, (logger_id, packet.st, packet.cn, received_at, qn_number(packet.qn)))
+    moment = values.data_time
+    count = len(values.layout.rows)
+    dirty = _new(DirtyRow, (logger_id, packet.cn, local_day(moment)))
+    encoded = encode_copy_values(head, values)
+    fields = (row, has_qn, table, head, packet.cp, count, moment, dirty, encoded, "", (), None, arrival.is_rival)
+    return _new(PacketRows, fields)
+
+
+def _make_packet(arrival: Arrival, qn_at: datetime, state: str, warnings: tuple[str, ...]) -> PacketRow:
+    """Make the row of `packets`; `warnings` are those beside the frame's and the packet's own."""
+    packet = arrival.packet
+    if arrival.warnings or packet.warnings:
+        warnings = (*arrival.warnings, *packet.warnings, *warnings)
+    fields = (
         qn_at,
-        digest,
+        blake2b(arrival.sent, digest_size=DIGEST_BYTES).digest(),
         arrival.received_at,
         packet.mn,
         packet.st,
@@ -136,12 +171,12 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         packet.flag,
         packet.edition,
         arrival.peer,
-        _state(arrival, logger_id),
-        list(dict.fromkeys(warnings)) or None,
+        state,
+        list(dict.fromkeys(warnings)) if warnings else None,
         arrival.key_id or None,
         arrival.frame,
     )
-    return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
+    return _new(PacketRow, fields)
 
 
 def _state(arrival: Arrival, logger_id: int | None) -> str:

@@ -9,6 +9,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from hj212gw import telemetry_access
+from hj212gw.gateway.turns import SLICE_BYTES
 from hj212gw.protocol import Discard, Frame, FrameBuffer
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Session(asyncio.Protocol):
     def __init__(self, intake: "Intake", session_id: int, *, max_segment: int, high_water_bytes: int) -> None:
         self.session_id = session_id
         self.peer = ""
+        self.host = ""
+        self.opened_at = 0.0
+        self.certified_mns: frozenset[str] | None = None  # in capitals; None: no certificate, or it binds nothing
+        self.rejects_until = 0.0
+        self.forgiven_count = 0
         self.packet_count = 0
         self.reject_count = 0
         self.noise_bytes = 0
@@ -45,23 +52,33 @@ class Session(asyncio.Protocol):
         self._buffer = FrameBuffer(dialect_of=intake.dialect_of, max_segment=max_segment)
         self._high_water_bytes = high_water_bytes
         self._events: deque[Frame | Discard] = deque()
+        self._unread = b""  # came and waits for a turn
         self._waiting_bytes = 0
         self._answers: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._pauses: set[str] = set()
         self._close_reason = ""
+        self._is_lost = False
+        self._is_reported = False
         self._trailer_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: tune the socket and report in."""
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername") or ("?", 0)
-        self.peer = f"{peer[0]}:{peer[1]}"
-        self.heard_at = self._loop.time()
+        if not self.peer:
+            self.name_peer(*(transport.get_extra_info("peername") or ("?", 0))[:2])
+        self.heard_at = self.opened_at = self._loop.time()
         _tune(transport.get_extra_info("socket"))
-        if not self._intake.session_opened(self):
-            self.abort("limit")
+        unwanted = self._intake.session_opened(self)
+        if unwanted:
+            self.abort(unwanted)
+
+    def name_peer(self, host: str, port: int) -> None:
+        """Say whose connection it is, before it is made where a proxy tells."""
+        self.host = host
+        self.peer = f"{host}:{port}"
 
     def data_received(self, data: bytes) -> None:
         """Take bytes as they come."""
@@ -69,12 +86,31 @@ class Session(asyncio.Protocol):
         if self._trailer_timer is not None:
             self._trailer_timer.cancel()
             self._trailer_timer = None
-        self._take(self._buffer.feed(data))
-        if self._buffer.awaits_trailer:
-            self._trailer_timer = self._loop.call_later(TRAILER_WAIT_SECS, self._release)
+        if len(data) <= SLICE_BYTES and not self._unread:
+            self._hear(data)
+            return
+        is_waiting = bool(self._unread)
+        self._unread += data
+        if not is_waiting:
+            self.pause("turn")
+            self._intake.turns.queue(self)
+
+    def take_turn(self) -> bool:
+        """Take a slice of what came; False when all is taken."""
+        piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        self._hear(piece)
+        if self._unread:
+            return True
+        if self._is_lost:
+            self._end()
+        else:
+            self.resume("turn")
+        return False
 
     def eof_received(self) -> bool:
         """Report what is left when the other side has said all; keep the line for answers still due."""
+        self._hear(self._unread)
+        self._unread = b""
         self._take(self._buffer.close())
         self._close_reason = self._close_reason or "peer"
         self.pause("end")  # for good: there is nothing more to read
@@ -83,12 +119,16 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: report once, on every path."""
-        if self._trailer_timer is not None:
-            self._trailer_timer.cancel()
-        self._take(self._buffer.close())
+        for timer in (self._trailer_timer, self._rest_timer):
+            if timer is not None:
+                timer.cancel()
         self._transport = None
-        reason = self._close_reason or ("peer" if exc is None else "reset")
-        self._intake.session_closed(self, reason)
+        self._close_reason = self._close_reason or ("peer" if exc is None else "reset")
+        self._is_lost = True
+        if self._unread and self._intake.turns.has_room:
+            return  # what came is taken in its turn
+        self._unread = b""  # nobody is answered any more; a kernel drops what was not read as well
+        self._end()
 
     def pause_writing(self) -> None:
         """Stop reading from a data logger that does not take its answers."""
@@ -112,6 +152,15 @@ class Session(asyncio.Protocol):
         if not self._pauses and self._transport is not None and not self._transport.is_closing():
             self.heard_at = self._loop.time()  # it could not be heard before
             self._transport.resume_reading()
+
+    def rest(self, secs: float) -> None:
+        """Stop reading for a while: the data logger is faster than it may be."""
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        self._rest_timer = self._loop.call_later(secs, self.resume, "rate")
+        if "rate" not in self._pauses:
+            telemetry_access.session_rested(self.peer, secs)
+        self.pause("rate")
 
     def take_waiting(self) -> bool:
         """Go on with what could not be taken; False when it still cannot."""
@@ -179,6 +228,19 @@ class Session(asyncio.Protocol):
         if self._transport is None or self._pauses <= _OWN_PAUSES:
             return False
         return _is_established(self._transport.get_extra_info("socket"))
+
+    def _hear(self, data: bytes) -> None:
+        self._take(self._buffer.feed(data))
+        if self._buffer.awaits_trailer and not self._unread and not self._is_lost:
+            self._trailer_timer = self._loop.call_later(TRAILER_WAIT_SECS, self._release)
+
+    def _end(self) -> None:
+        """Report the end, once."""
+        if self._is_reported:
+            return
+        self._is_reported = True
+        self._take(self._buffer.close())
+        self._intake.session_closed(self, self._close_reason)
 
     def _take(self, events: list[Frame | Discard]) -> None:
         if not events:

@@ -53,8 +53,8 @@ _INFO = "Info"
 _INFO_CODE = re.compile("[iI][0-9]{5}")  # 13.1; table B.10 prints I33400
 _TIMES = ("DataTime", "AlarmTime")  # 2072 has the second one only
 _NO_ROW = frozenset({"QN", "DataTime", "InfoId", "BeginTime", "EndTime"})  # the exchange's and a request's
-_KEY = "newsk"  # 2025 C8, from the host alone
-_SECRETS = frozenset({_KEY, "newpw", "pw"})
+_KEY = re.compile(rb"(?i)newsk[^=;,]*=")  # 2025 C8, from the host alone
+_NEW_SECRETS = ("newsk", "newpw")  # whatever a line that is not clean puts in front of them
 
 
 class Info(NamedTuple):
@@ -105,9 +105,9 @@ def parse_infos(packet: Packet) -> Infos:
     """
     if packet.cn not in INFO_TABLE_BY_CN or sender_kind(packet.cn, packet.edition) not in _SENT_BY_FIELD:
         return _NOTHING
-    area = parse_data_area(packet.cp)
-    if any(name.casefold() == _KEY for group in area.groups for name, _ in group):
+    if _KEY.search(packet.cp):
         return _NOTHING
+    area = parse_data_area(packet.cp)
     warnings = list(area.warnings)
     rows = _number(_read_rows(area.groups, warnings))
     text = next((found for name in _TIMES if (found := area.find(name))), "")
@@ -132,7 +132,7 @@ def _read_rows(groups: tuple[Group, ...], warnings: list[str]) -> list[tuple[str
                 if pol_id and count_before == len(rows):
                     alone.append((len(rows), pol_id))
                 pol_id, factor, count_before = value, "", len(rows)
-            elif name not in _NO_ROW and name.casefold() not in _SECRETS:
+            elif name not in _NO_ROW and not _is_secret(name):
                 subject, label = _name_row(name, warnings)
                 factor = subject or factor
                 rows.append((factor or pol_id, label, _strip_fences(value)))
@@ -142,6 +142,11 @@ def _read_rows(groups: tuple[Group, ...], warnings: list[str]) -> list[tuple[str
     for place, code in reversed(alone) if rows else ():
         rows.insert(place, (code, _POL_ID, code))
     return rows
+
+
+def _is_secret(name: str) -> bool:
+    folded = name.casefold()
+    return folded == "pw" or folded.endswith(_NEW_SECRETS)
 
 
 def _name_row(name: str, warnings: list[str]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ Each `parse_` function takes the text of a cell without outer spaces and raises 
 there; what came is added, and hidden where it is a secret, by whoever knows the cell.
 """
 
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def parse_token(text: str) -> str:
     if not is_token or not 1 <= len(text) <= _ID_LENGTH:
         raise ValueError(f"1 to {_ID_LENGTH} printable ASCII characters without ; , = & and spaces")
     return text
+
+
+def parse_code(text: str) -> str:
+    """Read an MN or a code that is no secret: what is sent may begin like a formula, and is written like a name."""
+    return parse_token(parse_text(text))
 
 
 def parse_cn(text: str) -> str:
@@ -160,9 +166,9 @@ def parse_scale(text: str) -> float:
 
 
 def parse_unit(text: str) -> str:
-    """Read a unit; 1 is no dimension."""
-    if not 1 <= len(text) <= _UNIT_LENGTH or not text.isprintable() or " " in text or text[0] in "=+-@":
-        raise ValueError(f"a unit of 1 to {_UNIT_LENGTH} printable characters, no spaces, none of = + - @ in front")
+    """Read a unit, such as mg/L or colour degree; 1 is no dimension."""
+    if not 1 <= len(text) <= _UNIT_LENGTH or not text.isprintable() or text != text.strip() or text[0] in "=+-@":
+        raise ValueError(f"a unit of 1 to {_UNIT_LENGTH} printable characters, none of = + - @ in front")
     return text
 
 
@@ -173,6 +179,14 @@ def parse_secret(text: str) -> bytes:
     if len(text) == _SECRET_BYTES and text.isascii() and text.isprintable():
         return text.encode()
     raise ValueError(f"a key of {_SECRET_BYTES} ASCII characters or {2 * _SECRET_BYTES} hexadecimal digits")
+
+
+def parse_network(text: str) -> str:
+    """Read a network of addresses and return it in its shortest form."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError("a network such as 10.1.0.0/16 or 2001:db8::/32, or one address") from error
 
 
 def or_text(parse: Callable[[str], str], default: str) -> Callable[[str], str]:

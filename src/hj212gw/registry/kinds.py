@@ -19,6 +19,7 @@ from hj212gw.registry.rows import (
     Enterprise,
     LegalHold,
     Limit,
+    NetworkRow,
     Outlet,
     Row,
     TimeLabel,
@@ -56,7 +57,6 @@ class Kind(NamedTuple):
         columns: in the order of the exported file; `valid_from` and `valid_to` are the last two.
         key: columns that say what a row is about; with `valid_from` they are unique.
         oddities: tells what is unusual in a row that can be read.
-        free_text: columns written so that no spreadsheet takes them for formulas.
         secrets: columns that no message may show.
         references: to other kinds; the period of a row must lie in theirs.
         optional: columns that a file may lack; they are empty then.
@@ -69,7 +69,6 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
     key: tuple[str, ...]
     oddities: Callable[[Any], Iterator[Oddity]]
-    free_text: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     optional: frozenset[str] = frozenset()
@@ -195,7 +194,6 @@ KINDS = _name_all(
         _columns(Enterprise),
         ("enterprise",),
         _find_enterprise_oddities,
-        free_text=frozenset(("name", "county")),
     ),
     Kind(
         "outlets",
@@ -203,7 +201,6 @@ KINDS = _name_all(
         _columns(Outlet),
         ("outlet",),
         _find_none,
-        free_text=frozenset(("name", "county")),
         references=(Reference("enterprise", "enterprises"),),
         optional=frozenset(("permit_number", "county", "longitude", "latitude")),
     ),
@@ -240,13 +237,13 @@ KINDS = _name_all(
         references=_OF_LOGGER,
         is_exported=False,
     ),
+    Kind("networks", NetworkRow, _columns(NetworkRow), ("mn", "network"), _find_none, references=_OF_LOGGER),
     Kind(
         "limits",
         Limit,
         _columns(Limit),
         ("outlet", "factor"),
         _find_factor_oddities,
-        free_text=frozenset(("basis",)),
         references=_OF_OUTLET,
     ),
     Kind(
@@ -255,7 +252,6 @@ KINDS = _name_all(
         _columns(LegalHold),
         ("outlet",),
         _find_none,
-        free_text=frozenset(("reason",)),
         references=_OF_OUTLET,
         may_overlap=True,
     ),

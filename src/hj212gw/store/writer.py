@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
-from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER
+from hj212gw.store.copyrows import COPY_COLUMNS, COPY_HEADER, COPY_TRAILER, encode_copy_packet
 from hj212gw.store.digests import count_days
 from hj212gw.store.infos import store_infos
 from hj212gw.store.migrate import check_schema
@@ -37,6 +37,7 @@ from hj212gw.store.rows import (
     PacketRow,
     PacketRows,
 )
+from hj212gw.store.suspicions import note_suspicions
 from hj212gw.store.upsert import Counts, copy_rows, upsert_packets
 
 if TYPE_CHECKING:
@@ -168,7 +169,9 @@ class Writer:
         await self._move(connection, batch)
         packets, repeated = await _drop_recent_repeats(connection, batch.packets)
         if packets:
-            await copy_rows(connection, "packets", [rows.packet for rows in packets], PacketRow._fields)
+            await _copy_encoded(
+                connection, "packets", [encode_copy_packet(rows.packet) for rows in packets], PacketRow._fields
+            )
         readings = await _copy_readings(connection, packets)
         await store_infos(connection, packets)
         odd = [row for rows in packets for row in rows.odd_rows()]
@@ -290,10 +293,15 @@ async def _copy_readings(connection: Connection, packets: list[PacketRows]) -> i
     count = 0
     for table in sorted({rows.table for rows in packets if rows.table}):
         mine = [rows for rows in packets if rows.table == table]
-        source: Any = memoryview(b"".join([COPY_HEADER, *(rows.encoded for rows in mine), COPY_TRAILER]))
-        await connection.copy_to_table(table, schema_name="hj212", source=source, columns=COPY_COLUMNS, format="binary")
+        await _copy_encoded(connection, table, [rows.encoded for rows in mine], COPY_COLUMNS)
         count += sum(rows.reading_count for rows in mine)
     return count
+
+
+async def _copy_encoded(connection: Connection, table: str, rows: list[bytes], columns: tuple[str, ...]) -> None:
+    # In one piece: from an iterator asyncpg hangs on a line that went silent, and a cut leaves a fault behind.
+    source: Any = memoryview(b"".join([COPY_HEADER, *rows, COPY_TRAILER]))
+    await connection.copy_to_table(table, schema_name="hj212", source=source, columns=columns, format="binary")
 
 
 def _open_one(connection: "Connection | None") -> Connection:
@@ -331,6 +339,8 @@ async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[Dir
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
     if batch.proposals:
         await note_proposals(connection, batch.proposals)
+    if batch.suspicions:
+        await note_suspicions(connection, batch.suspicions)
     await touch_dirty(connection, dirty)
     if batch.activity:
         await _note_activity(connection, batch.activity)
