@@ -27,6 +27,8 @@ from hj212gw.store.embedded import EmbeddedOptions, EmbeddedServer
 from hj212gw.store.migrate import migrate
 
 TIME_SCALE = float(os.environ.get("HJ212_TEST_TIME_SCALE", "1"))
+# Tests send in seconds what a data logger sends in a day.
+UNHURRIED = {"limits.packets_per_minute_per_mn": 0, "limits.rejects_per_minute": 0}
 FACTORS = ("w01018", "w21003", "w01001", "w00000")
 
 
@@ -68,7 +70,7 @@ class GatewayProcess:
 
     def __init__(self, folder: Path, command="up", *options, env=None, settings=None):
         self.folder, self.command, self.options = folder, command, options
-        self.env = {**os.environ, **as_env(settings or {}), **(env or {})}
+        self.env = {**os.environ, **as_env({**UNHURRIED, **(settings or {})}), **(env or {})}
         self.ready_file = folder / "ready.json"
         self.log_file = folder / "gateway.log"
         self.process = None

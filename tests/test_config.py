@@ -258,7 +258,7 @@ def test_options_are_described_and_their_defaults_are_accepted():
         assert option.description
         assert option.accepted
         assert option.env.startswith("HJ212GW_")
-        if option.default is not None:
+        if option.default not in (None, ()):
             load_settings(None, {option.name: option.default}, simulated_clock=True)
 
 
@@ -286,7 +286,7 @@ def test_every_line_of_the_example_can_be_uncommented(write_file, tmp_path):
     path = write_file("\n".join(line for line in lines if not line.startswith("dsn_file")))
     settings = load_settings(path, simulated_clock=True)
     for option in options().values():
-        if option.default is not None:
+        if option.default not in (None, ()):
             assert read_value(settings, option.name) == option.default
 
 
@@ -301,3 +301,49 @@ def test_sources_are_plain_values():
     shown = sources(load_settings(None, {"database.dsn": DSN}))
     json.dumps([found._asdict() for found in shown])
     assert len(shown) == len(options())
+
+
+def test_networks_come_as_lists_and_as_text(write_file, monkeypatch):
+    """A list in a file, commas in the environment; written the shortest way."""
+    path = write_file('[gateway]\nallow_networks = ["10.0.0.0/8", "2001:0db8::/32", "192.0.2.7"]')
+    assert load_settings(path).gateway.allow_networks == ("10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32")
+    monkeypatch.setenv("HJ212GW_GATEWAY__DENY_NETWORKS", "192.0.2.0/24, ::1")
+    settings = load_settings()
+    assert settings.gateway.deny_networks == ("192.0.2.0/24", "::1/128")
+    shown = next(found.value for found in sources(settings) if found.name == "gateway.deny_networks")
+    assert shown == "192.0.2.0/24, ::1/128"
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.0/33", "10.0.0.1/8", "everybody", "10.0.0.0/8;::1"])
+def test_wrong_networks_are_named(wrong):
+    """With the option and what it takes."""
+    said = refusal(overrides={"gateway.allow_networks": [wrong]})
+    assert "gateway.allow_networks" in said
+    assert "a list of networks such as" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"tls.port": 9214}, "tls.certificate_file"),
+        ({"tls.port": 9214, "tls.certificate_file": "a.pem"}, "tls.key_file"),
+        (
+            {
+                "tls.port": 9214,
+                "tls.certificate_file": "a.pem",
+                "tls.key_file": "a.key",
+                "tls.require_client_certificate": True,
+            },
+            "tls.client_ca_file",
+        ),
+    ],
+)
+def test_tls_needs_its_files(given, missing):
+    """A port for TLS without a certificate opens nothing."""
+    assert f"needs {missing}" in refusal(overrides=given)
+
+
+def test_listens_for_machines_on_loopback_only():
+    """HTTP shows figures to whoever asks, so nobody from outside may unless an operator says so."""
+    assert load_settings().http.host == "127.0.0.1"
+    assert load_settings().tls.port is None

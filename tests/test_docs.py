@@ -26,6 +26,7 @@ from hj212sim.cli import app as simulator_app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("tests/**/*.md")])
 SCRIPTS = ("demo.sh", "check.sh", ".ci/run", "scripts/environment.sh", "Makefile", "Dockerfile")
 MN = "530401A8900016F000169D01"  # registered by config/registry
@@ -127,6 +128,25 @@ def test_ci_runs_the_test_command_of_the_readme():
     section = README.partition("\n## Test it\n")[2].partition("\n## ")[0]
     command = find_blocks("console", section)[0].strip()
     assert (ROOT / ".ci/run").read_text().splitlines()[-1] == command
+
+
+def test_threats_name_tests_that_there_are():
+    """Each threat of SECURITY.md is stopped by something that a test of that name tries."""
+    rows = re.findall(r"^\| (?:anybody|impostor|polluter|insider|host|operator) \|.*$", SECURITY, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row.rpartition(" | ")[2])
+        assert named, row
+        for file, test in named:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert not test or re.search(rf"^(async )?def {test}\(", text, re.MULTILINE), f"{file}::{test}"
+
+
+def test_options_that_security_names():
+    """Every option that SECURITY.md names is one."""
+    names = set(re.findall(r"`((?:gateway|tls|limits)\.\w+)`", SECURITY))
+    assert len(names) > 8
+    assert names <= set(options())
 
 
 def test_changelog_has_this_version():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hj212gw import events, logs, metrics, telemetry
+from hj212gw import events, logs, metrics, telemetry, telemetry_access
 from hj212gw.config import LogSettings
 from hj212gw.errors import ConfigError, JournalUnwritable, SchemaMismatch, StoreUnavailable
 from hj212gw.logs import configure
@@ -31,6 +31,15 @@ CALLS = [
     ("worker_lost", (0, 4711, "ended by SIGKILL", 0.5), "worker.lost"),
     ("session_opened", (1, "10.0.0.1:5000"), "session.opened"),
     ("session_closed", (1, "10.0.0.1:5000", "idle"), "session.closed"),
+    ("session_rested", ("10.0.0.1:5000", 2.5), "session.rested"),
+    ("tls_failed", ("10.0.0.1:5000", WILD), "tls.failed"),
+    ("proxy_refused", ("10.0.0.1", WILD), "proxy.refused"),
+    ("suspicion_noted", ("wrong_pw", WILD, "10.0.0.1", WILD), "suspicion.noted"),
+    ("conflicts_noted", (2,), None),
+    ("suspicions_dropped", (1,), None),
+    ("config_reloaded", (["log.level"],), "config.reloaded"),
+    ("config_postponed", (["gateway.port"],), "config.postponed"),
+    ("config_refused", (ConfigError(WILD),), "config.refused"),
     ("frames_received", (3,), None),
     ("frames_accepted", (2,), None),
     ("frame_rejected", ("crc", "10.0.0.1:5000", WILD), "frame.rejected"),
@@ -69,6 +78,15 @@ CALLS = [
     ("store_warned", ("columnstore_missing", WILD), "store.warned"),
     ("partitions_ensured", (3, 1, datetime(2030, 1, 1, tzinfo=UTC)), "partitions.ensured"),
 ]
+
+
+MODULES = (telemetry, telemetry_access)
+TOOLS = {"tell", "host_of", "error_facts"}  # what the modules are made with
+
+
+def function_of(name):
+    """One function of the table."""
+    return next(getattr(module, name) for module in MODULES if hasattr(module, name))
 
 
 @pytest.fixture
@@ -110,7 +128,7 @@ def changed(call):
 @pytest.mark.parametrize(("name", "arguments", "event"), CALLS)
 def test_function_tells_its_one_event(log, name, arguments, event):
     """A function writes at most one line, its own, and text of a packet cannot make a second."""
-    getattr(telemetry, name)(*arguments)
+    function_of(name)(*arguments)
     lines = log.getvalue().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ([event] if event else [])
     assert "\x1b" not in log.getvalue()
@@ -119,7 +137,7 @@ def test_function_tells_its_one_event(log, name, arguments, event):
 @pytest.mark.parametrize(("name", "arguments", "event"), CALLS)
 def test_event_of_warning_or_worse_moves_its_counter(log, name, arguments, event):
     """What the table says is counted is counted, and every warning or worse is."""
-    moved = changed(lambda: getattr(telemetry, name)(*arguments))
+    moved = changed(lambda: function_of(name)(*arguments))
     entry = events.EVENTS.get(event, events.Event(logging.NOTSET, ""))
     if entry.metric:
         assert any(metric.startswith(f"hj212gw_{entry.metric}") for metric in moved)
@@ -130,10 +148,11 @@ def test_table_of_calls_is_complete():
     """Every public function and every event stands in this file's table."""
     functions = {
         name
-        for name, member in inspect.getmembers(telemetry, inspect.isfunction)
-        if member.__module__ == telemetry.__name__ and not name.startswith("_")
+        for module in MODULES
+        for name, member in inspect.getmembers(module, inspect.isfunction)
+        if member.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert {name for name, _, _ in CALLS} == functions
+    assert {name for name, _, _ in CALLS} == functions - TOOLS
     assert {event for _, _, event in CALLS if event} == set(events.EVENTS)
 
 
@@ -164,7 +183,7 @@ def test_names_follow_the_house_rules():
         assert family.documentation
         assert family.type != "histogram" or family.name.endswith("_duration_seconds")
         labels = {label for sample in family.samples for label in sample.labels}
-        assert labels <= {"reason", "verdict", "cn", "path", "le", "version", "python"}
+        assert labels <= {"reason", "verdict", "cn", "path", "le", "what", "outcome", "version", "python"}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -31,8 +29,9 @@ from pydantic_settings import (
 )
 
 from hj212gw import config_layers
+from hj212gw.config_access import LimitsSettings, Networks, TlsSettings, networks_field
 from hj212gw.config_layers import Given
-from hj212gw.config_options import Option, options_of
+from hj212gw.config_options import Option, Section, options_of
 from hj212gw.errors import ConfigError
 
 ENV_PREFIX = "HJ212GW_"
@@ -52,11 +51,7 @@ Dsn = Annotated[SecretStr, AfterValidator(_check_dsn)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """The port data loggers connect to, and its limits."""
 
     host: str = Field(default="0.0.0.0", description="Address the gateway listens on")  # noqa: S104 - loggers are outside
@@ -100,16 +95,25 @@ class GatewaySettings(_Section):
     stop_timeout_secs: float = Field(
         default=10, ge=0, le=600, description="Time to finish what was received when stopping"
     )
+    allow_networks: Networks = networks_field(
+        "Networks that data loggers may connect from; none: all", "10.0.0.0/8", "2001:db8::/32"
+    )
+    deny_networks: Networks = networks_field(
+        "Networks that nobody may connect from, stronger than allowed ones", "192.0.2.0/24"
+    )
+    proxy_networks: Networks = networks_field(
+        "Networks of proxies, whose connections begin with a PROXY protocol header of version 2", "10.1.0.10/32"
+    )
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """The port of /metrics, /healthz and /readyz."""
 
     host: str = Field(default="127.0.0.1", description="Address the HTTP server listens on")
     port: Port = Field(default=9213, description="TCP port of the HTTP server; 0 takes any free one")
 
 
-class JournalSettings(_Section):
+class JournalSettings(Section):
     """The disk packets wait on until the database has them."""
 
     directory: Path = Field(
@@ -141,7 +145,7 @@ class JournalSettings(_Section):
     )
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """PostgreSQL or TimescaleDB, and how packets are written to it."""
 
     dsn: Dsn | None = Field(
@@ -160,7 +164,7 @@ class DatabaseSettings(_Section):
     statement_timeout_secs: float = Field(default=60, ge=1, le=3600, description="Time a statement may take")
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How long stored data stays; hour and day readings and rejects always do."""
 
     real_time_days: int | None = Field(
@@ -185,7 +189,7 @@ class RetentionSettings(_Section):
     )
 
 
-class RegistrySettings(_Section):
+class RegistrySettings(Section):
     """The registered data loggers as the gateway knows them."""
 
     keys_file: Path | None = Field(
@@ -197,7 +201,7 @@ class RegistrySettings(_Section):
     refresh_secs: float = Field(default=5, ge=0.1, le=3600, description="Time between two looks for changes")
 
 
-class ClockSettings(_Section):
+class ClockSettings(Section):
     """Simulated time; refused without --simulated-clock."""
 
     epoch: AwareDatetime | None = Field(
@@ -215,7 +219,7 @@ class ClockSettings(_Section):
     speed: float = Field(default=1.0, gt=0, le=1_000_000, description="Simulated seconds in a real second")
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is logged to stderr, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level printed")
@@ -233,6 +237,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("hj212gw-data"), description="Directory of everything kept on this machine")
     gateway: GatewaySettings = GatewaySettings()
+    tls: TlsSettings = TlsSettings()
+    limits: LimitsSettings = LimitsSettings()
     http: HttpSettings = HttpSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -314,6 +320,8 @@ def sources(settings: Settings) -> list[SourcedValue]:
     found = []
     for name in options():
         value = read_value(settings, name)
+        if isinstance(value, tuple):
+            value = ", ".join(value)
         shown = value if value is None or isinstance(value, bool | int | float) else str(value)
         found.append(SourcedValue(name, shown, origins.get(name, "default")))
     return found

@@ -41,7 +41,7 @@ def _toml_lines(held: Iterable[Option]) -> Iterable[str]:
 
 
 def _toml(value: Any) -> str:
-    """Write a scalar as TOML; JSON's strings and numbers are TOML's."""
+    """Write a scalar or a list of texts as TOML; JSON's are TOML's."""
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
@@ -49,9 +49,15 @@ def markdown_table() -> str:
     """Render every option as a Markdown table."""
     lines = ["| option | default | takes | meaning |", "| --- | --- | --- | --- |"]
     for option in options().values():
-        default = "not set" if option.default is None else f"`{option.default}`"
+        default = _shown(option.default)
         lines.append(f"| `{option.name}` | {default} | {option.accepted} | {option.description} |")
     return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "not set"
+    return "none" if default == () else f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":

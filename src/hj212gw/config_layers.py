@@ -25,6 +25,11 @@ _NOT_ABOVE = (  # the first may not be greater than the second
     ("journal.reserve_bytes", "journal.max_bytes"),
     ("database.retry_first_secs", "database.retry_max_secs"),
 )
+_NEEDS = (  # the first, where it is set, needs the second
+    ("tls.port", "tls.certificate_file"),
+    ("tls.port", "tls.key_file"),
+    ("tls.require_client_certificate", "tls.client_ca_file"),
+)
 
 
 def flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -107,6 +112,9 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Given], *, sim
             raise ConfigError(
                 f"{wrong} = {values[wrong]} ({given[wrong].source}): expected at {bound} {other} = {values[other]}"
             )
+    for name, needed in _NEEDS:
+        if values[name] not in (None, False) and values[needed] is None:
+            raise ConfigError(f"{name} = {values[name]} ({given[name].source}) needs {needed}")
     clock = next((name for name in given if name.startswith("clock.")), None)
     if clock is not None and not simulated_clock:
         raise ConfigError(f"{clock} ({given[clock].source}) is refused without --simulated-clock")

@@ -3,6 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Base of the settings' sections: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
 
 class Option(NamedTuple):
     """One option: its full name, what it means, what it takes in words."""
@@ -51,6 +59,8 @@ def _accepted(field: Any) -> str:
     kind = field.annotation if get_origin(field.annotation) is Literal or not kinds else kinds[0]
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
+    if kind is bool:
+        return "true or false"
     if kind not in (int, float):
         return "a path" if kind is Path else "text"
     low = next((f"from {limit.ge}" for limit in field.metadata if hasattr(limit, "ge")), "above 0")

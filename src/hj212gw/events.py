@@ -22,6 +22,21 @@ EVENTS: Mapping[str, Event] = {
     "worker.lost": Event(WARNING, "a worker process ended unasked; another takes its place", "workers_lost_total"),
     "session.opened": Event(DEBUG, "a connection was accepted", "sessions_opened_total"),
     "session.closed": Event(INFO, "a connection ended, why, and what it carried", "sessions_closed_total"),
+    "session.rested": Event(
+        INFO,
+        "a data logger or a peer is over its rate: its connection is not read for a while",
+        "sessions_rested_total",
+    ),
+    "tls.failed": Event(WARNING, "a connection ended by a fault of TLS, and which", "tls_failures_total"),
+    "proxy.refused": Event(WARNING, "a proxy's connection had no good PROXY header: closed", "proxies_refused_total"),
+    "suspicion.noted": Event(WARNING, "a packet makes one suspicious: by whom, of which MN, why", "suspicions_total"),
+    "config.reloaded": Event(INFO, "the settings were read again: what changed", "config_reloads_total"),
+    "config.refused": Event(
+        WARNING, "the settings cannot be read again, and why: those of before hold", "config_reloads_total"
+    ),
+    "config.postponed": Event(
+        WARNING, "settings that changed and take a restart to hold; named", "config_reloads_total"
+    ),
     "frame.rejected": Event(WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"),
     "reject.dropped": Event(
         WARNING, "a reject was counted but not kept: rejects fill their share", "rejects_dropped_total"

@@ -54,10 +54,13 @@ class PatientStream:
     Args:
         stream: where to write.
         on_lost: told how many lines were lost.
+
+    Attributes:
+        stream: where it writes.
     """
 
     def __init__(self, stream: TextIO, on_lost: Callable[[int], None]) -> None:
-        self._stream = stream
+        self.stream = stream
         self._on_lost = on_lost
         self._waiting: queue.Queue[str] | None = None
         if _may_block(stream):
@@ -81,12 +84,12 @@ class PatientStream:
 
     def isatty(self) -> bool:
         """Tell whether people watch."""
-        return self._stream.isatty()
+        return self.stream.isatty()
 
     def _put(self, text: str) -> None:
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            self.stream.write(text)
+            self.stream.flush()
         except (OSError, ValueError):  # ValueError: the stream was closed
             self._on_lost(text.count("\n"))
 
@@ -181,6 +184,7 @@ class EventLog:
 
 
 _event_log: EventLog | None = None
+_patient: PatientStream | None = None
 _facts: Mapping[str, Any] = MappingProxyType({})
 _listeners: list[Callable[[int], None]] = []
 
@@ -211,7 +215,7 @@ def configure(settings: "LogSettings", stream: TextIO | None = None, *, facts: M
     """
     global _event_log, _facts  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
     # A library's handler and ours only write and flush.
-    out = cast("TextIO", PatientStream(sys.stderr if stream is None else stream, _tell_lost))
+    out = cast("TextIO", _be_patient(sys.stderr if stream is None else stream))
     is_console = settings.format == "console" or (settings.format == "auto" and out.isatty())
     lowest = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -228,6 +232,14 @@ def configure(settings: "LogSettings", stream: TextIO | None = None, *, facts: M
     _facts = _facts if facts is None else facts
     _event_log = EventLog(logger.bind(**_facts))
     _configure_libraries(out, max(lowest, logging.WARNING), [*shared, _clean_facts], renderer)
+
+
+def _be_patient(stream: TextIO) -> PatientStream:
+    """Return the patient form of a stream, the same one at a reload: each has a thread."""
+    global _patient  # noqa: PLW0603 - as above
+    if _patient is None or _patient.stream is not stream:
+        _patient = PatientStream(stream, _tell_lost)
+    return _patient
 
 
 def _console_renderer(*, has_colors: bool) -> list[structlog.typing.Processor]:

@@ -40,13 +40,17 @@ GAUGE_MERGES: dict[str, Merge] = {
     "hj212gw_build_info": Merge.MAX,
 }
 
-SESSION_ENDS = ("peer", "idle", "reset", "stopped", "limit", "error", "fatal", "other")
+SESSION_ENDS = (
+    "peer", "idle", "reset", "stopped", "limit", "refused", "abuse", "silent", "handshake", "error", "fatal", "other",
+)  # fmt: skip
 REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
 QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
 STORE_WARNING_REASONS = ("timescaledb_outdated", "columnstore_missing", "retention_failed", "other")
+SUSPICIONS = ("wrong_pw", "foreign_peer", "foreign_certificate", "replayed_qn", "mn_conflict", "other")
+RELOAD_OUTCOMES = ("applied", "refused", "postponed", "other")
 BATCH_PATHS = ("copy", "upsert", "other")
 
 ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -116,6 +120,16 @@ Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"]
 
 SESSIONS_OPENED = _counter("sessions_opened", "Connections accepted")
 SESSIONS_CLOSED = _counters("sessions_closed", "Connections ended, by reason", "reason", SESSION_ENDS)
+SESSIONS_RESTED = _counter("sessions_rested", "Times reading paused because a rate was over its limit")
+TLS_FAILURES = _counter("tls_failures", "Connections ended by a fault of TLS, in the handshake or later")
+PROXIES_REFUSED = _counter("proxies_refused", "Connections of proxies closed for want of a good PROXY header")
+SUSPICIONS_NOTED = _counters("suspicions", "Packets that make one suspicious, by what it is", "what", SUSPICIONS)
+SUSPICIONS_DROPPED = _counter(
+    "suspicions_dropped", "Suspicions counted here but not in the database: too many at a time"
+)
+CONFIG_RELOADS = _counters(
+    "config_reloads", "Times the settings were read again, by outcome", "outcome", RELOAD_OUTCOMES
+)
 FRAMES_RECEIVED = _counter("frames_received", "Frames seen: accepted plus rejected")
 FRAMES_ACCEPTED = _counter("frames_accepted", "Frames whose packet was read")
 FRAMES_REJECTED = _counters("frames_rejected", "Frames rejected, by reason", "reason", REJECT_REASONS)

@@ -70,12 +70,13 @@ from hj212gw.metrics import (
 logs.tell_lost_lines(LINES_LOST.inc)
 
 
-def _tell(event: str, key: str = "", /, **facts: Any) -> None:
+def tell(event: str, key: str = "", /, **facts: Any) -> None:
+    """Write an event's line, for this module and those of its kind; a repeat of event and key is counted."""
     if not logs.write(EVENTS[event].level, event, key, facts):
         LINES_SUPPRESSED.inc()
 
 
-def _host(peer: str) -> str:
+def host_of(peer: str) -> str:
     """Leave the port out, which differs with every connection."""
     return peer.rpartition(":")[0] or peer
 
@@ -85,34 +86,34 @@ def _host(peer: str) -> str:
 
 def gateway_started(host: str, port: int, **facts: Any) -> None:
     """Tell that the gateway listens."""
-    _tell("gateway.started", host=host, port=port, **facts)
+    tell("gateway.started", host=host, port=port, **facts)
 
 
 def gateway_ready() -> None:
     """Tell that packets are accepted and kept."""
-    _tell("gateway.readied")
+    tell("gateway.readied")
 
 
 def gateway_stopping(reason: str) -> None:
     """Tell that a stop began, and why."""
-    _tell("gateway.stopping", reason=reason)
+    tell("gateway.stopping", reason=reason)
 
 
 def gateway_stopped(**facts: Any) -> None:
     """Tell that the stop is complete."""
-    _tell("gateway.stopped", **facts)
+    tell("gateway.stopped", **facts)
 
 
 def worker_started(index: int, pid: int) -> None:
     """Count a worker process that was started."""
     WORKERS_STARTED.inc()
-    _tell("worker.started", str(index), worker=index, pid=pid)
+    tell("worker.started", str(index), worker=index, pid=pid)
 
 
 def worker_lost(index: int, pid: int, how: str, wait_secs: float) -> None:
     """Count a worker process that ended by itself, and tell when another takes its place."""
     WORKERS_LOST.inc()
-    _tell("worker.lost", str(index), worker=index, pid=pid, how=how, again_in_secs=round(wait_secs, 3))
+    tell("worker.lost", str(index), worker=index, pid=pid, how=how, again_in_secs=round(wait_secs, 3))
 
 
 # Sessions and frames
@@ -121,14 +122,14 @@ def worker_lost(index: int, pid: int, how: str, wait_secs: float) -> None:
 def session_opened(session_id: int, peer: str) -> None:
     """Count a connection."""
     SESSIONS_OPENED.inc()
-    _tell("session.opened", _host(peer), session_id=session_id, peer=peer)
+    tell("session.opened", host_of(peer), session_id=session_id, peer=peer)
 
 
 def session_closed(session_id: int, peer: str, reason: str, **facts: Any) -> None:
     """Count a connection's end and tell what it carried; `reason` is one of `SESSION_ENDS`."""
     SESSIONS_CLOSED.get(reason, SESSIONS_CLOSED["other"]).inc()
-    key = f"{reason} {_host(peer)}"
-    _tell("session.closed", key, session_id=session_id, peer=peer, reason=reason, **facts)
+    key = f"{reason} {host_of(peer)}"
+    tell("session.closed", key, session_id=session_id, peer=peer, reason=reason, **facts)
 
 
 def frames_received(count: int) -> None:
@@ -144,7 +145,7 @@ def frames_accepted(count: int) -> None:
 def frame_rejected(reason: str, peer: str, detail: str) -> None:
     """Count a rejected frame and tell what was wrong; `reason` is one of `REJECT_REASONS`."""
     FRAMES_REJECTED.get(reason, FRAMES_REJECTED["other"]).inc()
-    _tell("frame.rejected", f"{reason} {_host(peer)}", reason=reason, peer=peer, detail=detail)
+    tell("frame.rejected", f"{reason} {host_of(peer)}", reason=reason, peer=peer, detail=detail)
 
 
 def noise_discarded(byte_count: int, span_count: int) -> None:
@@ -166,19 +167,19 @@ def acks_observed(all_secs: Iterable[float]) -> None:
 def logger_seen(mn: str, verdict: str) -> None:
     """Count a packet that admission questioned; `verdict` is one of `LOGGER_VERDICTS`."""
     LOGGERS_QUESTIONED.get(verdict, LOGGERS_QUESTIONED["other"]).inc()
-    _tell("logger.questioned", f"{verdict} {mn[:40]}", mn=mn, verdict=verdict)
+    tell("logger.questioned", f"{verdict} {mn[:40]}", mn=mn, verdict=verdict)
 
 
 def loggers_found(count: int, example_mn: str) -> None:
     """Count unknown MNs that were registered as found, and name one of them."""
     LOGGERS_FOUND.inc(count)
-    _tell("loggers.found", count=count, mn=example_mn)
+    tell("loggers.found", count=count, mn=example_mn)
 
 
 def keys_refused(error: BaseException) -> None:
     """Tell that the keys file changed and cannot be read, or a line of it is wrong."""
     KEYS_REFUSED.inc()
-    _tell("keys.refused", **_error_facts(error))
+    tell("keys.refused", **error_facts(error))
 
 
 # Packets and readings
@@ -198,7 +199,7 @@ def packets_quarantined(count: int, reason: str) -> None:
     """Count packets kept apart; `reason` is one of `QUARANTINE_REASONS`."""
     PACKETS_QUARANTINED.get(reason, PACKETS_QUARANTINED["other"]).inc(count)
     if count:
-        _tell("packets.quarantined", reason, count=count, reason=reason)
+        tell("packets.quarantined", reason, count=count, reason=reason)
 
 
 def packets_held(count: int) -> None:
@@ -210,7 +211,7 @@ def packets_released(count: int) -> None:
     """Count held packets whose readings were stored now."""
     PACKETS_RELEASED.inc(count)
     if count:
-        _tell("packets.released", count=count)
+        tell("packets.released", count=count)
 
 
 def rejects_stored(count: int) -> None:
@@ -222,7 +223,7 @@ def reject_dropped(reason: str, byte_count: int) -> None:
     """Count a reject the journal has no share left for, and tell it once in a while."""
     REJECTS_DROPPED.get(reason, REJECTS_DROPPED["other"]).inc()
     REJECTS_DROPPED_BYTES.inc(byte_count)
-    _tell("reject.dropped", reason, reason=reason, bytes=byte_count)
+    tell("reject.dropped", reason, reason=reason, bytes=byte_count)
 
 
 def proposals_dropped(count: int) -> None:
@@ -269,41 +270,41 @@ def journal_filled(why: str) -> None:
     """Tell that loggers have to wait for room."""
     JOURNAL_FILLED.inc()
     JOURNAL_IS_FULL.set(1)
-    _tell("journal.filled", why=why)
+    tell("journal.filled", why=why)
 
 
 def journal_freed() -> None:
     """Tell that there is room again."""
     JOURNAL_IS_FULL.set(0)
-    _tell("journal.freed")
+    tell("journal.freed")
 
 
 def journal_damaged(path: str) -> None:
     """Count a damaged segment that was kept aside."""
     JOURNAL_DAMAGED.inc()
-    _tell("journal.damaged", path[-200:], path=path)
+    tell("journal.damaged", path[-200:], path=path)
 
 
 def journal_failed(error: BaseException) -> None:
     """Tell that the disk failed and the process stops."""
     JOURNAL_FAILURES.inc()
-    _tell("journal.failed", **_error_facts(error))
+    tell("journal.failed", **error_facts(error))
 
 
 def journal_adopted(path: str, journal: str) -> None:
     """Tell that a journal which no process fills is being drained."""
-    _tell("journal.adopted", path[-200:], path=path, journal=journal)
+    tell("journal.adopted", path[-200:], path=path, journal=journal)
 
 
 def journal_emptied(path: str, journal: str) -> None:
     """Tell that all such a journal held is in the database."""
-    _tell("journal.emptied", path[-200:], path=path, journal=journal)
+    tell("journal.emptied", path[-200:], path=path, journal=journal)
 
 
 def journal_left(path: str, error: BaseException) -> None:
     """Count a journal which no process fills and that cannot be drained now."""
     JOURNALS_LEFT.inc()
-    _tell("journal.left", path[-200:], path=path, **_error_facts(error))
+    tell("journal.left", path[-200:], path=path, **error_facts(error))
 
 
 # Database
@@ -312,7 +313,7 @@ def journal_left(path: str, error: BaseException) -> None:
 def batch_stored(secs: float, packets: int, readings: int, path: str) -> None:
     """Record one committed batch; `path` is copy or upsert."""
     BATCH_DURATION.get(path, BATCH_DURATION["other"]).observe(secs)
-    _tell("batch.stored", path, secs=round(secs, 4), packets=packets, readings=readings, path=path)
+    tell("batch.stored", path, secs=round(secs, 4), packets=packets, readings=readings, path=path)
 
 
 def store_failed(error: BaseException) -> None:
@@ -320,23 +321,23 @@ def store_failed(error: BaseException) -> None:
     reason = _reason(error)
     if reason == "store_unavailable":
         STORE_RETRIES.inc()
-        _tell("store.lost", **_error_facts(error))
+        tell("store.lost", **error_facts(error))
         return
     STORE_FAILURES.get(reason, STORE_FAILURES["other"]).inc()
-    _tell("store.refused", reason, **_error_facts(error))
+    tell("store.refused", reason, **error_facts(error))
 
 
 def store_recovered(away_secs: float) -> None:
     """Tell that the database is back, and how long it was away."""
     STORE_RECOVERIES.inc()
     STORE_AWAY.inc(max(0.0, away_secs))
-    _tell("store.recovered", away_secs=round(away_secs, 3))
+    tell("store.recovered", away_secs=round(away_secs, 3))
 
 
 def store_warned(reason: str, detail: str) -> None:
     """Tell what an operator has to do about the database; `reason` is one of `STORE_WARNING_REASONS`."""
     STORE_WARNINGS.get(reason, STORE_WARNINGS["other"]).inc()
-    _tell("store.warned", reason, reason=reason, detail=detail)
+    tell("store.warned", reason, reason=reason, detail=detail)
 
 
 def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: datetime | None) -> None:
@@ -344,24 +345,25 @@ def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: date
     PARTITIONS_MADE.inc(made_count)
     PARTITIONS_DROPPED.inc(dropped_count)
     PARTITIONS_AHEAD.set(math.nan if ahead_until_at is None else ahead_until_at.timestamp())
-    _tell("partitions.ensured", made=made_count, dropped=dropped_count, ahead_until_at=ahead_until_at)
+    tell("partitions.ensured", made=made_count, dropped=dropped_count, ahead_until_at=ahead_until_at)
 
 
 def day_sealed(day: date, part: str, rows: int, missing: int, chained: str) -> None:
     """Count a sealed part of a day; `missing` rows were gone before, and the digest is told to be kept elsewhere."""
     DAY_DIGESTS.inc()
-    _tell("day.sealed", f"{day} {part}", day=day, part=part, rows=rows, missing=missing, chained=chained)
+    tell("day.sealed", f"{day} {part}", day=day, part=part, rows=rows, missing=missing, chained=chained)
 
 
 def seal_failed(error: BaseException) -> None:
     """Count a run of sealing that left past days open, and tell why."""
     SEAL_FAILURES.inc()
-    _tell("seal.failed", **_error_facts(error))
+    tell("seal.failed", **error_facts(error))
 
 
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "reason", "other"))
 
 
-def _error_facts(error: BaseException) -> dict[str, str]:
+def error_facts(error: BaseException) -> dict[str, str]:
+    """Return what is told of an error."""
     return {"reason": _reason(error), "error": f"{type(error).__name__}: {error}"}

@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from tests.gateway.certificates import Authority
 from tests.journal.support import BASE_US, keep, make_record, opened
 
 from hj212gw import cli
@@ -255,3 +256,17 @@ def test_table_is_for_people(run, monkeypatch, capsys, tmp_path):
     assert caught.value.code == 0
     assert out.splitlines()[0].split() == ["check", "state", "found", "next", "step"]
     assert "gateway port" in out
+
+
+def test_tls_port_and_certificate_are_looked_at(run, monkeypatch, tmp_path):
+    """The certificate is read with its key, as the gateway would."""
+    monkeypatch.setenv("HJ212GW_TLS__HOST", "127.0.0.1")
+    monkeypatch.setenv("HJ212GW_TLS__PORT", str(free_port()))
+    monkeypatch.setenv("HJ212GW_TLS__CERTIFICATE_FILE", str(tmp_path / "ca" / "gateway.pem"))
+    monkeypatch.setenv("HJ212GW_TLS__KEY_FILE", str(tmp_path / "ca" / "gateway.key"))
+    code, checks = run()
+    assert (code, states(checks)["tls port"], states(checks)["tls certificate"]) == (1, "ok", "failed")
+    assert "tls.certificate_file" in checks["tls certificate"]["detail"]
+    Authority(tmp_path / "ca").sign_gateway()
+    code, checks = run()
+    assert (code, states(checks)["tls certificate"]) == (0, "ok")

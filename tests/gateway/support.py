@@ -142,6 +142,21 @@ class LiveGateway:
         self.lines.append(Line(*await asyncio.open_connection(*address, **options)))
         return self.lines[-1]
 
+    async def connect_tls(self, context):
+        """Open a line to the TLS port."""
+        host, port = self.gateway.tls_address
+        self.lines.append(Line(*await asyncio.open_connection(host, port, ssl=context)))
+        return self.lines[-1]
+
+    async def connect_proxied_tls(self, context, header):
+        """Open a line to the TLS port as a proxy does: its header, then what it hands on."""
+        reader, writer = await asyncio.open_connection(*self.gateway.tls_address)
+        writer.write(header)
+        await writer.drain()
+        await writer.start_tls(context, server_hostname="127.0.0.1")
+        self.lines.append(Line(reader, writer))
+        return self.lines[-1]
+
     def records(self, kind=ACCEPTED):
         """Return what the journal holds of a kind, in order."""
         return [record for group in self.journal.read(0, 1 << 30) for record in group.records if record.kind == kind]

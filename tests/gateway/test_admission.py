@@ -1,5 +1,6 @@
 """Who is known, and how that outlives a start without the database."""
 
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -45,6 +46,28 @@ def admission(tmp_path):
 def test_judge(admission, mn, pw, verdict):
     """MN and PW are compared as sent; a registry without PW takes any."""
     assert admission.judge(mn, pw) is verdict
+
+
+def test_pw_is_compared_in_constant_time(admission, monkeypatch):
+    """By the function made for it, whole, wherever the first difference is."""
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda *both: compared.append(both) or compare(*both))
+    assert admission.judge("MN1", "x23456") is admission.judge("MN1", "12345x") is Verdict.WRONG_PASSWORD
+    assert compared == [(b"123456", b"x23456"), (b"123456", b"12345x")]
+
+
+def test_peer_is_foreign_where_the_registry_names_networks(tmp_path):
+    """Of the data loggers that have some, also after a start without the database."""
+    admission = Admission(accepts_unknown=False, snapshot=tmp_path / "registry.json")
+    admission.replace([KNOWN._replace(networks=("10.53.0.0/16", "2001:db8::/32")), OPEN])
+    again = Admission(accepts_unknown=False, snapshot=tmp_path / "registry.json")
+    again.load_snapshot()
+    for held in (admission, again):
+        peers = ("10.53.7.7:5000", "2001:db8::9:5000", "10.54.0.1:5000", "?:0")
+        assert [held.is_foreign("MN1", peer) for peer in peers] == [False, False, True, True]
+        assert not held.is_foreign("MN2", "10.54.0.1:5000")
+        assert not held.is_foreign("UNKNOWN", "10.54.0.1:5000")
 
 
 def test_interval_is_zero_where_it_is_not_known(admission):

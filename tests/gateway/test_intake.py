@@ -156,3 +156,17 @@ async def test_second_line_that_speaks_for_an_mn_is_marked(tmp_path):
         await second.answers(1)
         await first.close()
         assert [record.note for record in live.records()] == ["", "", "\trival", "", ""]
+
+
+@on_both_loops
+async def test_second_line_from_another_network_is_foreign(tmp_path):
+    """While the first one lives; it is answered as ever."""
+    async with live_gateway(tmp_path) as live:
+        first = await live.connect()
+        await first.send(frame(1))
+        await first.answers(1)
+        for number, host in enumerate(("127.0.0.9", "127.9.0.1")):
+            other = await live.connect(local_addr=(host, 0))
+            await other.send(frame(2 + number))
+            assert len(await other.answers(1)) == 1
+        assert [record.note for record in live.records()] == ["", "\trival", "\trival foreign_peer"]

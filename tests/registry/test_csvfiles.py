@@ -17,6 +17,7 @@ HEADERS = {
     "time_labels": "mn,st,cn,label,valid_from,valid_to",
     "units": "mn,code,factor,unit,scale,valid_from,valid_to",
     "cipher_keys": "mn,key_id,secret,valid_from,valid_to",
+    "networks": "mn,network,valid_from,valid_to",
     "limits": "outlet,factor,low,high,unit,basis,valid_from,valid_to",
     "legal_holds": "outlet,reason,valid_from,valid_to",
 }
@@ -31,6 +32,7 @@ GOOD = {
     "time_labels": "530401A8900016F000169D01,,2061,end,2026-01-01,",
     "units": "530401A8900016F000169D01,020,w20111,ug/L,1000,2026-01-01,",
     "cipher_keys": "530401A8900016F000169D01,k1,top-secret-key-1,2026-01-01,",
+    "networks": "530401A8900016F000169D01,10.1.0.0/16,2026-01-01,",
     "limits": "o1,w01001,6,9.5,1,GB 18918-2002 一级A,2026-01-01,",
     "legal_holds": "o1,处罚案取证,2026-01-01,2026-02-01",
 }
@@ -87,6 +89,8 @@ BAD_CELLS = [
     ("cipher_keys", "secret", "too-short", "a key of 16 ASCII characters or 32 hexadecimal digits, came 9 characters"),
     ("cipher_keys", "secret", "密" * 16, "16 characters (not shown)"),
     ("cipher_keys", "secret", "0" * 31 + "g", "32 characters (not shown)"),
+    ("networks", "network", "10.1.0.1/16", "a network such as 10.1.0.0/16"),
+    ("networks", "network", "", "a network such as 10.1.0.0/16"),
     ("limits", "low", "x", "a number, -1000000000000 to 1000000000000"),
     ("limits", "high", "5.9", "a number not below low, 6"),
     ("limits", "unit", "", "a unit of 1 to 32"),

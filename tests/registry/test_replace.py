@@ -92,6 +92,7 @@ async def test_replace_moves_what_is_the_outlets(store):
         "dialects": (2, 0),
         "time_labels": (1, 0),
         "units": (1, 1),
+        "networks": (0, 0),
         "cipher_keys": (1, 0),
     }
 

@@ -34,6 +34,7 @@ EXAMPLE_ROWS = {
     "time_labels": 1,
     "units": 3,
     "cipher_keys": 0,
+    "networks": 1,
     "limits": 6,
     "legal_holds": 1,
 }
@@ -384,6 +385,7 @@ def deviations(draw, mns):
             for system in draw(st.sets(st.sampled_from(["", "32"])))
             for period in draw(periods())
         ],
+        "networks": [(mn, "10.1.0.0/16", *period) for mn in mns for period in draw(periods())],
         "units": [(mn, "020", "w20111", "µg/L", draw(SCALES), *period) for mn in mns for period in draw(periods())],
     }
 

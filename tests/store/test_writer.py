@@ -318,6 +318,8 @@ async def test_second_live_peer_that_contradicts_is_kept_aside(store, in_one_bat
     assert await store.count("reading_history") == 0
     rows = await store.admin.fetch("SELECT state, warnings FROM hj212.v_packets ORDER BY received_at")
     assert [(row["state"], row["warnings"]) for row in rows] == [("stored", []), ("conflict", ["mn_conflict"])]
+    (suspicion,) = await store.admin.fetch("SELECT what, times, peer FROM hj212.v_suspicions")
+    assert tuple(suspicion) == ("mn_conflict", 1, second.packet.peer.rpartition(":")[0])
 
 
 async def test_second_live_peer_that_agrees_or_brings_other_hours_is_stored(store):

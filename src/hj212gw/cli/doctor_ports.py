@@ -9,7 +9,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from hj212gw.cli.check import Check
+from hj212gw.cli.reloading import make_limits
 from hj212gw.config import Settings
+from hj212gw.errors import ConfigError
+from hj212gw.gateway.tls import load_context
 
 _PROBE_SECS = 2.0
 _LISTENS = "0A"  # of the states in /proc/net/tcp
@@ -17,9 +20,12 @@ _PROC = Path("/proc")
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:
-    """Look whether both ports can be listened on."""
+    """Look whether the ports can be listened on, and whether the TLS port has a certificate."""
     is_running = _answers_http(settings.http.host, settings.http.port)
     yield _check_port("gateway port", settings.gateway.host, settings.gateway.port, is_running=is_running)
+    if settings.tls.port is not None:
+        yield _check_port("tls port", settings.tls.host, settings.tls.port, is_running=is_running)
+        yield _check_certificate(settings)
     yield _check_port("http port", settings.http.host, settings.http.port, is_running=is_running)
 
 
@@ -40,6 +46,14 @@ def _check_port(name: str, host: str, port: int, *, is_running: bool) -> Check:
         by = f" by {holder}" if holder else ""
         return Check(name, "failed", f"{place} is taken{by}", f"stop that, or set another {option}")
     return Check(name, "ok", f"{place} is free")
+
+
+def _check_certificate(settings: Settings) -> Check:
+    try:
+        load_context(make_limits(settings).tls)
+    except ConfigError as error:
+        return Check("tls certificate", "failed", str(error), "mend the file, then SIGHUP a gateway that runs")
+    return Check("tls certificate", "ok", f"{settings.tls.certificate_file} and its key can be used")
 
 
 def _answers_http(host: str, port: int) -> bool:

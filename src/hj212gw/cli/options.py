@@ -62,9 +62,18 @@ def load(
     Raises:
         ConfigError: an option is unknown or wrong.
     """
-    settings = load_settings(config, overrides, simulated_clock=simulated_clock)
+    settings = read(config, overrides, simulated_clock=simulated_clock)
     logs.configure(settings.log, facts=facts)
     return settings
+
+
+def read(config: Path | None, overrides: Mapping[str, Any], *, simulated_clock: bool = False) -> Settings:
+    """Read the settings of a command, as for a reload; the log stays as it is.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+    return load_settings(config, overrides, simulated_clock=simulated_clock)
 
 
 def split_http(http: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw import telemetry
+from hj212gw.cli.reloading import Reloader, make_limits, make_retention
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import StoreUnavailable
@@ -18,13 +19,12 @@ from hj212gw.gateway.batches import BatchMaker
 from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.keeper import Keeper
 from hj212gw.gateway.orphans import Orphans
-from hj212gw.gateway.server import Gateway, GatewayLimits
+from hj212gw.gateway.server import Gateway
 from hj212gw.http import HttpServer, Readiness
 from hj212gw.journal import Journal, JournalSettings
 from hj212gw.journal.layout import find_orphans
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
-from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
 
 SECS_A_DAY = 86_400
@@ -33,11 +33,12 @@ _GC_YOUNG_OBJECTS = 50_000
 
 
 class Running(NamedTuple):
-    """Where a started gateway can be reached; addresses are host:port."""
+    """Where a started gateway can be reached; addresses are host:port, `tls` None where there is no such port."""
 
     gateway: str
     http: str
     dsn: str | None
+    tls: str | None = None
 
 
 class Part(NamedTuple):
@@ -77,20 +78,8 @@ def make_journal_settings(settings: Settings) -> JournalSettings:
 
 def make_gateway(settings: Settings, dsn: str | None, clock: Clock, *, shares_port: bool = False) -> Gateway:
     """Build a gateway from settings; without a DSN the journal only fills."""
-    limits = settings.gateway
     return Gateway(
-        GatewayLimits(
-            host=limits.host,
-            port=limits.port,
-            max_segment_bytes=limits.max_segment_bytes,
-            idle_timeout_secs=limits.idle_timeout_secs,
-            session_high_water_bytes=limits.session_high_water_bytes,
-            high_water_bytes=limits.high_water_bytes,
-            max_sessions=limits.max_sessions,
-            backlog=limits.backlog,
-            stop_timeout_secs=limits.stop_timeout_secs,
-            shares_port=shares_port,
-        ),
+        make_limits(settings)._replace(shares_port=shares_port),
         make_journal_settings(settings),
         _writer_factory(settings, dsn),
         _drain_limits(settings),
@@ -128,8 +117,16 @@ async def open_gateway(
 
 
 @asynccontextmanager
-async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: bool) -> AsyncIterator[Running]:
+async def run_gateway(
+    settings: Settings, dsn: str | None, *, accepts_unknown: bool, load: Callable[[], Settings] | None = None
+) -> AsyncIterator[Running]:
     """Run gateway and HTTP in this process for as long as the context lasts.
+
+    Args:
+        settings: what holds at the start.
+        dsn: the database; without one the journal only fills.
+        accepts_unknown: whether an unknown MN is registered as found, or its packets are held.
+        load: reads the settings again on SIGHUP; None takes those of the start, so that files are read anew.
 
     Raises:
         Hj212Error: a port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
@@ -146,7 +143,9 @@ async def run_gateway(settings: Settings, dsn: str | None, *, accepts_unknown: b
         http_host, http_port = await http.start()
         try:
             telemetry.gateway_ready()
-            yield Running(address, f"{http_host}:{http_port}", dsn)
+            with Reloader(gateway, settings, load or (lambda: settings)).listening():
+                tls = gateway.tls_address
+                yield Running(address, f"{http_host}:{http_port}", dsn, f"{tls[0]}:{tls[1]}" if tls else None)
         finally:
             await http.stop()
 
@@ -237,7 +236,7 @@ def _make_orphans(settings: Settings, dsn: str, part: Part, gateway: Gateway, cl
 
 
 def _drain_limits(settings: Settings) -> DrainLimits:
-    database, retention = settings.database, settings.retention
+    database = settings.database
     return DrainLimits(
         batch_packets=database.batch_packets,
         batch_wait_secs=database.batch_wait_ms / 1000,
@@ -245,10 +244,5 @@ def _drain_limits(settings: Settings) -> DrainLimits:
         retry_first_secs=database.retry_first_secs,
         retry_max_secs=database.retry_max_secs,
         refresh_secs=settings.registry.refresh_secs,
-        retention=Retention(
-            real_time_days=retention.real_time_days,
-            minute_days=retention.minute_days,
-            packets_days=retention.packets_days,
-            columnstore_days=retention.columnstore_days,
-        ),
+        retention=make_retention(settings),
     )

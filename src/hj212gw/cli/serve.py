@@ -67,7 +67,7 @@ async def _run(settings: "Settings", dsn: str, given: options.Given, ready_file:
         accepts_unknown = settings.gateway.unknown_mn == "accept"
         service = workers.run_service(settings, dsn, given, accepts_unknown=accepts_unknown)
         started = await stack.enter_async_context(service)
-        say(f"gateway   {started.gateway}")
+        say(f"gateway   {started.gateway}{f' and, with TLS, {started.tls}' if started.tls else ''}")
         say(f"http      http://{started.http}/metrics /healthz /readyz")
         if ready_file is not None:
             running.write_ready_file(ready_file, started)

@@ -101,7 +101,7 @@ async def _migrate(dsn: str, settings: "Settings", stack: AsyncExitStack) -> Non
 
 
 def _announce(started: "Running", settings: "Settings") -> None:
-    say(f"gateway   {started.gateway}")
+    say(f"gateway   {started.gateway}{f' and, with TLS, {started.tls}' if started.tls else ''}")
     say(f"http      http://{started.http}/metrics /healthz /readyz")
     say(f"database  {options.mask(started.dsn)}")
     say(f"data      {settings.data_dir}")

@@ -6,12 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hj212gw import telemetry
 from hj212gw.cli import options, running
 from hj212gw.cli.output import say
+from hj212gw.cli.reloading import Reloader
 from hj212gw.config import MIB, Settings
 from hj212gw.errors import ConfigError
 from hj212gw.gateway.control import Handover, Report, WorkerLine, read_handover
@@ -43,7 +45,8 @@ async def run_service(
         Hj212Error: a port or a journal cannot be had; or, at the end, the fault that stopped the gateway.
     """
     if settings.gateway.workers == 1:
-        async with running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown) as started:
+        load = partial(options.read, *given[:2], simulated_clock=given.simulated_clock)
+        async with running.run_gateway(settings, dsn, accepts_unknown=accepts_unknown, load=load) as started:
             yield started
         return
     share = _share_journal(settings)
@@ -57,11 +60,18 @@ async def run_service(
             **_overrides(settings, dsn, port, accepts_unknown=accepts_unknown),
             "journal.max_bytes": share,
         }
+        tls = ""
+        if settings.tls.port is not None:
+            tls_port = await HeldPort.take(settings.tls.host, settings.tls.port)
+            stack.callback(tls_port.release)
+            told["tls.port"] = tls_port.port
+            tls = tls_port.address
         supervisor = Supervisor(
             _hand_over(settings, given, told),
             WorkerLimits(_command, (lock.descriptor,), 2 * settings.gateway.stop_timeout_secs + _STOP_MARGIN_SECS),
         )
-        yield await _supervise(supervisor, settings, port, dsn, stack)
+        started = await _supervise(supervisor, settings, port, dsn, stack)
+        yield started._replace(tls=tls or None)
 
 
 async def _supervise(
@@ -80,21 +90,23 @@ async def _supervise(
     stack.push_async_callback(http.stop)
     stack.enter_context(_forwarding(supervisor))
     telemetry.gateway_ready()
-    host = port.sockets[0].getsockname()[0]
-    return running.Running(f"{host}:{port.port}", f"{http_host}:{http_port}", dsn)
+    return running.Running(port.address, f"{http_host}:{http_port}", dsn)
 
 
 def work() -> None:
     """Be a worker from its handover to its end."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it asks for settings to be read again, never for our end
     handover = read_handover()
-    settings = options.load(
-        None if handover.config is None else Path(handover.config),
-        handover.overrides,
-        simulated_clock=handover.simulated_clock,
-        facts={"worker": handover.worker},
-    )
+    config = None if handover.config is None else Path(handover.config)
+    facts = {"worker": handover.worker}
+    settings = options.load(config, handover.overrides, simulated_clock=handover.simulated_clock, facts=facts)
     options.run(_work(settings, handover))
+
+
+def _read(handover: Handover) -> Settings:
+    """Read a worker's settings again."""
+    config = None if handover.config is None else Path(handover.config)
+    return options.read(config, handover.overrides, simulated_clock=handover.simulated_clock)
 
 
 async def _work(settings: Settings, handover: Handover) -> None:
@@ -108,7 +120,8 @@ async def _work(settings: Settings, handover: Handover) -> None:
         async with running.open_gateway(settings, dsn, part, accepts_unknown=accepts_unknown) as (gateway, address):
             telemetry.gateway_ready()
             line.begin(address, lambda: _report(gateway))
-            await asyncio.wait({signalled, line.stopped}, return_when=asyncio.FIRST_COMPLETED)
+            with Reloader(gateway, settings, partial(_read, handover), {"worker": handover.worker}).listening():
+                await asyncio.wait({signalled, line.stopped}, return_when=asyncio.FIRST_COMPLETED)
             say(f"worker {handover.worker} stopping on {_why(signalled, line)}")
         line.tell(_report(gateway))
     finally:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import ConfigError
+from hj212gw.gateway.networks import NetworkList, host_of
 from hj212gw.gateway.snapshots import read_snapshot, write_snapshot
 from hj212gw.protocol.dialects import SLUGS, Dialect, Key, make_dialect
 from hj212gw.registry.keysfile import KeysFile
@@ -72,6 +73,7 @@ class Admission:
         self._retired: dict[str, KnownLogger] = {}  # not registered now, but with keys that earlier packets need
         self._kept: dict[str, KnownLogger] | None = None  # what the snapshot file holds; None: unknown
         self._parlance = _Parlance({}, {}, None)
+        self._networks: dict[str, NetworkList] = {}  # of the data loggers that have some
 
     def judge(self, mn: str, pw: str) -> Verdict:
         """Tell what to think of a packet's MN and PW; the PW is compared in constant time."""
@@ -91,6 +93,11 @@ class Admission:
         """Return the minute interval of a data logger, 0 where it is not known."""
         logger = self._loggers.get(mn)
         return (logger and logger.min_interval_mins) or 0
+
+    def is_foreign(self, mn: str, peer: str) -> bool:
+        """Tell whether the registry expects a data logger in networks that a peer, host:port, is not in."""
+        networks = self._networks.get(mn)
+        return networks is not None and not networks.holds(host_of(peer))
 
     def dialect_of(self, mn: str) -> Dialect | None:
         """Return how a data logger deviates from the standard now; None where it does not and has no key."""
@@ -158,6 +165,7 @@ class Admission:
     def _take(self, known: dict[str, KnownLogger]) -> None:
         self._loggers = {mn: logger for mn, logger in known.items() if logger.is_registered}
         self._retired = {mn: logger for mn, logger in known.items() if not logger.is_registered}
+        self._networks = {mn: NetworkList(logger.networks) for mn, logger in self._loggers.items() if logger.networks}
         self._rebuild()
 
     def _rebuild(self) -> None:

@@ -7,9 +7,10 @@ from hj212gw import telemetry
 from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
-from hj212gw.gateway.notes import Note, read_note
+from hj212gw.gateway.notes import FOREIGN_PEER, Note, read_note
 from hj212gw.gateway.proposals import ProposalBook
 from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.gateway.suspicions import SuspicionBook
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.protocol.diagnosis import STANDARD, InForce
 from hj212gw.store.loggers import add_found_loggers, add_loggers
@@ -28,6 +29,7 @@ class BatchMaker:
 
     Attributes:
         book: of what is odd.
+        suspicions: of who may be somebody else.
         labels: the time labels that are not `start`, by MN, ST ("" for any) and CN.
     """
 
@@ -35,13 +37,15 @@ class BatchMaker:
         self._admission = admission
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, tuple[datetime, datetime | None, datetime | None]] = {}  # by MN: arrival, DataTime, QN
-        self.book = ProposalBook(self._in_force)
+        self.suspicions = SuspicionBook()
+        self.book = ProposalBook(self._in_force, on_reused=self.suspicions.note_reused)
         self.labels: dict[tuple[str, str, str], str] = {}
 
     def forget_numbers(self) -> None:
         """Drop what was learnt of a database that may be another one now."""
         self._numbers.clear()
         self.book.forget()
+        self.suspicions.forget()
 
     async def make(self, connection: Connection, groups: list[Group], after: int) -> Batch:
         """Make one batch of whole groups.
@@ -63,8 +67,10 @@ class BatchMaker:
             await asyncio.sleep(0)
         packets = await self._make_packets(connection, arrivals)
         self.book.note_packets(arrivals, packets)
+        self.suspicions.note_packets(packets)
         through = from_us(records[-1].received_at_us) if records else from_us(0)
-        return Batch(packets, rejects, [], after, groups[-1].seq, through, self.book.take())
+        proposals, suspicions = self.book.take(), self.suspicions.take()
+        return Batch(packets, rejects, [], after, groups[-1].seq, through, proposals, suspicions)
 
     async def remake(self, connection: Connection, stored: list[PacketRow]) -> list[PacketRows]:
         """Make the rows of stored packets again, by the registry as it is now.
@@ -123,14 +129,15 @@ class BatchMaker:
 
     def _make_packet(self, arrival: Arrival, verdict: Verdict) -> PacketRows:
         mn = arrival.packet.mn
+        foreign = (FOREIGN_PEER,) if self._admission.is_foreign(mn, arrival.peer) else ()
         if verdict is Verdict.KNOWN:
-            rows = make_rows(arrival, logger_id=self._numbers.get(mn))
+            rows = make_rows(arrival, logger_id=self._numbers.get(mn), more_warnings=foreign)
         else:
             is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
             if is_held or verdict is Verdict.WRONG_PASSWORD:
                 telemetry.logger_seen(mn, verdict)
             number = None if is_held else self._numbers.get(mn)
-            rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value,))
+            rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value, *foreign))
         self._hear(rows)
         return rows
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from hj212gw import telemetry
+from hj212gw import telemetry, telemetry_access
 from hj212gw.errors import RowsRefused, SchemaMismatch, StoreError, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
@@ -79,6 +79,7 @@ class Drain:
         self._away_since: float | None = None
         self._due: dict[str, float] = {}
         self.on_stored: Callable[[], None] | None = None
+        self.retention: Retention | None = None  # where it was changed since the start
 
     @property
     def position(self) -> int:
@@ -213,7 +214,7 @@ class Drain:
         connection = self._writer.connection
         now = self._clock.now()
         if self._pass("maintenance", _MAINTENANCE_SECS):
-            await maintain(connection, limits.retention, now)
+            await maintain(connection, self.retention or limits.retention, now)
         if self._is_due(limits):
             self._due["registry"] = asyncio.get_running_loop().time()
             self._writer.registry_changed = False
@@ -270,6 +271,7 @@ def _count(outcome: Outcome) -> None:
         telemetry.packets_quarantined(outcome.quarantined, "rows_refused")
     if outcome.conflicts:
         telemetry.packets_quarantined(outcome.conflicts, "conflict")
+        telemetry_access.conflicts_noted(outcome.conflicts)
     telemetry.packets_held(outcome.held)
     telemetry.rejects_stored(outcome.rejects)
     telemetry.readings_stored(outcome.readings)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from hj212gw import telemetry
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
-from hj212gw.gateway.notes import RIVAL, Note
+from hj212gw.gateway.gate import REFUSED, Gate
+from hj212gw.gateway.limits import MAX_PAUSE_SECS, GatewayLimits, Pace
+from hj212gw.gateway.networks import are_near
+from hj212gw.gateway.notes import FOREIGN_CERTIFICATE, FOREIGN_PEER, RIVAL, Note
 from hj212gw.gateway.turns import Turns
 from hj212gw.journal import ACCEPTED, REJECT, Journal, Record
 from hj212gw.protocol import Discard, Frame, Packet, encode_answer, find_answer, looks_encrypted, parse_packet
@@ -39,13 +42,10 @@ class Intake:
         journal: where they are kept.
         admission: knows the loggers' intervals.
         clock: stamps arrivals.
-        high_water_bytes: most that may wait for the disk in all before sessions pause.
-        max_sessions: connections open at a time.
+        limits: of memory, connections and rates.
     """
 
-    def __init__(
-        self, journal: Journal, admission: "Admission", clock: Clock, *, high_water_bytes: int, max_sessions: int
-    ) -> None:
+    def __init__(self, journal: Journal, admission: "Admission", clock: Clock, limits: GatewayLimits) -> None:
         self.sessions: set[Session] = set()
         self.on_quiet: Callable[[], None] | None = None
         self.on_noise: Callable[[datetime, str, str, bytes], None] | None = None  # arrival, peer, MN or "", bytes
@@ -54,8 +54,9 @@ class Intake:
         self._journal = journal
         self._admission = admission
         self._clock = clock
-        self._high_water_bytes = high_water_bytes
-        self._max_sessions = max_sessions
+        self._high_water_bytes = limits.high_water_bytes
+        self._gate = Gate(limits.access, limits.shares, limits.max_sessions)
+        self._pace = Pace(limits.shares)
         self._waiting_bytes = 0
         self._accepted = 0
         self._received = 0
@@ -70,15 +71,25 @@ class Intake:
         """Bytes of accepted frames that are not on disk yet."""
         return self._waiting_bytes
 
-    def session_opened(self, session: "Session") -> bool:
-        """Note a new connection; False when it is one too many."""
+    def replace_limits(self, limits: GatewayLimits) -> None:
+        """Go on with other limits; peers of networks that are shut out now are sent away."""
+        self._high_water_bytes = limits.high_water_bytes
+        self._gate.replace(limits.access, limits.shares, limits.max_sessions)
+        self._pace.replace(limits.shares)
+        for session in list(self.sessions):
+            if not self._gate.admits(session.host):
+                session.close(REFUSED)
+
+    def session_opened(self, session: "Session") -> str:
+        """Note a new connection; return why it has to leave at once, "" where it may stay."""
         self.sessions.add(session)
         telemetry.session_opened(session.session_id, session.peer)
-        return len(self.sessions) <= self._max_sessions
+        return self._gate.enter(session)
 
     def session_closed(self, session: "Session", reason: str) -> None:
         """Note a connection's end, once."""
         self.sessions.discard(session)
+        self._gate.leave(session)
         self._paused.discard(session)
         self._blocked.discard(session)
         for mn in session.mns:
@@ -154,25 +165,31 @@ class Intake:
         if packet.mn not in session.mns and len(session.mns) < _MAX_MNS:
             session.mns.add(packet.mn)
             session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
+            self._gate.speak(session, packet.mn)
+        rest_secs = self._pace.spend(packet.mn, session.heard_at)
+        if rest_secs:
+            session.rest(min(rest_secs, MAX_PAUSE_SECS))
         return True
 
     def _note(self, session: "Session", frame: Frame, mn: str) -> str:
         """Return what the journal notes of a packet of an MN."""
         marks = tuple(slug for slug in frame.warnings if slug in SLUGS) if frame.warnings else ()
-        if self._speakers.get(mn) is not session and self._is_rival(session, mn):
-            marks = (*marks, RIVAL)
+        if self._speakers.get(mn) is not session:
+            marks += self._find_rival(session, mn)
+        if session.certified_mns is not None and mn.upper() not in session.certified_mns:
+            marks += (FOREIGN_CERTIFICATE,)
         return str(Note(frame.key_id, marks)) if marks or frame.key_id else ""
 
-    def _is_rival(self, session: "Session", mn: str) -> bool:
-        """Tell whether another live connection speaks for an MN; if not, this one does from now on."""
+    def _find_rival(self, session: "Session", mn: str) -> tuple[str, ...]:
+        """Return marks where another live connection speaks for an MN; if none does, this one does from now on."""
         speaker = self._speakers.get(mn)
         if speaker is not None:
             silent_secs = session.heard_at - speaker.heard_at
             if silent_secs < max(_LIVE_SECS, _LIVE_INTERVALS * speaker.interval_secs):
-                return True
+                return (RIVAL,) if are_near(session.host, speaker.host) else (RIVAL, FOREIGN_PEER)
         if mn and len(session.mns) < _MAX_MNS:
             self._speakers[mn] = session
-        return False
+        return ()
 
     def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:
         """A packet is on disk: answer it and let readers go on."""
@@ -192,6 +209,7 @@ class Intake:
         """Count a span that is no packet; all but noise is kept with its reason."""
         size = len(discard.raw)
         if discard.reason == "noise":
+            self._slow_down(session, size)
             session.noise_bytes += size
             telemetry.noise_discarded(size, 1)
             if self.on_noise is not None:
@@ -205,12 +223,21 @@ class Intake:
         except JournalError:
             self._blocked.add(session)
             return False
+        self._slow_down(session, size)
         if not is_kept:
             telemetry.reject_dropped(discard.reason, size)
         self._received += 1
         session.reject_count += 1
         telemetry.frame_rejected(discard.reason, session.peer, discard.detail)
         return True
+
+    def _slow_down(self, session: "Session", size: int) -> None:
+        """Read a connection slower that brings what is no packet, and close one that brings nothing else."""
+        rest_secs = self._pace.spend_reject(session, size, session.heard_at)
+        if rest_secs < 0:
+            session.close("abuse")
+        elif rest_secs:
+            session.rest(min(rest_secs, MAX_PAUSE_SECS))
 
     def _give_up(self, session: "Session", event: Frame | Discard) -> None:
         """Count what was read and found no room until its connection ended; it was not answered."""

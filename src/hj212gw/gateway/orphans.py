@@ -15,6 +15,7 @@ from hj212gw.journal import Journal, JournalObserver, JournalSettings, JournalSt
 if TYPE_CHECKING:
     from hj212gw.clock import Clock
     from hj212gw.gateway.drain import Drain, DrainLimits
+    from hj212gw.store.retention import Retention
 
 # An orphan that is drained is looked at again: the database may have been restored from a backup, its files grow old,
 # and the daily digests wait for every journal that was heard of lately to say that it has nothing older.
@@ -67,6 +68,12 @@ class Orphans:
         await asyncio.wait({self._task}, timeout=_CUT_SECS)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def replace_retention(self, retention: "Retention") -> None:
+        """Drop by other ages from now on."""
+        self._limits = self._limits._replace(retention=retention)
+        if self._drain is not None:
+            self._drain.retention = retention
 
     def stats(self) -> list[JournalStats]:
         """Return what the orphan that is being drained holds; nothing while none is open."""

@@ -46,6 +46,11 @@ class HeldPort(NamedTuple):
             raise ConfigError(f"cannot listen on {host}:{port}: {why}; is another gateway running?") from error
         return cls(host, port, tuple(held))
 
+    @property
+    def address(self) -> str:
+        """The first address and the port, as host:port."""
+        return f"{self.sockets[0].getsockname()[0]}:{self.port}"
+
     def release(self) -> None:
         """Let go of the port."""
         for bound in self.sockets:

@@ -64,10 +64,16 @@ class ProposalBook:
 
     Args:
         in_force: tells what the registry says of a data logger, for one ST and CN.
+        on_reused: told MN, peer, evidence and arrival of a QN that came again with other data.
     """
 
-    def __init__(self, in_force: InForceOf = lambda _mn, _st, _cn: STANDARD) -> None:
+    def __init__(
+        self,
+        in_force: InForceOf = lambda _mn, _st, _cn: STANDARD,
+        on_reused: Callable[[str, str, str, datetime], None] | None = None,
+    ) -> None:
         self._in_force = in_force
+        self._on_reused = on_reused
         self._streams: dict[tuple[str, str, str], _Stream] = {}
         self._rejects: dict[tuple[str, str], _Turn] = {}
         self._counted: dict[_Key, ProposalRow] = {}
@@ -150,7 +156,10 @@ class ProposalBook:
         """Note two packets in a row with one QN and different data; parts and what is marked as sent again may."""
         packet = arrival.packet
         if packet.qn and packet.pno is None and not packet.rf:
-            self._count(mark_reused(packet), arrival.received_at, 1)
+            proposal = mark_reused(packet)
+            self._count(proposal, arrival.received_at, 1)
+            if self._on_reused is not None:
+                self._on_reused(packet.mn, arrival.peer, proposal.evidence, arrival.received_at)
 
     def _look(self, stream: _Stream, arrival: Arrival, packet: PacketRow) -> None:
         """Look at a packet closely when its time has come, or that of its warnings."""

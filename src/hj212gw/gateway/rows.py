@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
 from hj212gw.gateway.moments import is_plausible, local_day, qn_number
-from hj212gw.gateway.notes import RIVAL, Note
+from hj212gw.gateway.notes import RIVAL, SUSPICIONS, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, Key, find_mn, make_dialect
@@ -92,16 +92,18 @@ def read_arrival(
         segment = opened.segment
         return _new(Arrival, (frame, received_at, peer, "", packet, segment, segment, opened.warnings, is_rival, False))
     key = key_of(find_mn(frame, HEAD_BYTES) or "", key_id, received_at) if key_id and key_of else None
+    suspicions = tuple(mark for mark in marks if mark in SUSPICIONS)
     if key_id and key is None:
         sent = frame[HEAD_BYTES:].rstrip(b"\r\n")[:-CRC_DIGITS]
         segment = sent.partition(_CP)[0] + _EMPTY_CP
-        warnings = (KEY_MISSING,)
+        warnings = (KEY_MISSING, *suspicions)
         packet = parse_packet(segment)
         return Arrival(frame, received_at, peer, key_id, packet, segment, sent, warnings, is_rival, is_sealed=True)
     opened = open_frame(frame, make_dialect([mark for mark in marks if mark in SLUGS], [key] if key else ()))
     packet = parse_packet(opened.segment)
     sent = opened.sent or opened.segment
-    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, opened.warnings, is_rival)
+    warnings = (*opened.warnings, *suspicions)
+    return Arrival(frame, received_at, peer, key_id, packet, opened.segment, sent, warnings, is_rival)
 
 
 def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[str, ...] = ()) -> PacketRows:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import NamedTuple
 
 from hj212gw import telemetry
 from hj212gw.clock import Clock
@@ -12,41 +11,18 @@ from hj212gw.gateway.admission import Admission
 from hj212gw.gateway.batches import BatchMaker
 from hj212gw.gateway.drain import Drain, DrainLimits
 from hj212gw.gateway.intake import Intake
+from hj212gw.gateway.limits import GatewayLimits
+from hj212gw.gateway.listening import Ports
 from hj212gw.gateway.orphans import Orphans
 from hj212gw.gateway.session import Session
 from hj212gw.journal import Journal, JournalObserver, JournalSettings
 from hj212gw.registry.keysfile import KeysFile
+from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
 
 _TICK_SECS = 1.0
 _CLOSE_SECS = 1.0  # for answers still in socket buffers, and for a database that was cut off
 _IDLE_INTERVALS = 3  # 15 minutes or three of the logger's own intervals, whichever is longer
-
-
-class GatewayLimits(NamedTuple):
-    """How the gateway listens and how much it holds.
-
-    Attributes:
-        host, port: where to listen; port 0 takes any free one.
-        max_segment_bytes: longest data segment accepted.
-        idle_timeout_secs: a silent connection is closed after this, or three intervals of its loggers.
-        session_high_water_bytes, high_water_bytes: most that waits for the disk, for one and for all.
-        max_sessions: more connections than this are closed at once.
-        backlog: connections the kernel keeps waiting.
-        stop_timeout_secs: longest a stop waits for the journal and for the database.
-        shares_port: other processes of ours listen on the same port; the system spreads connections over them.
-    """
-
-    host: str
-    port: int
-    max_segment_bytes: int
-    idle_timeout_secs: float
-    session_high_water_bytes: int
-    high_water_bytes: int
-    max_sessions: int
-    backlog: int
-    stop_timeout_secs: float
-    shares_port: bool = False
 
 
 class Gateway:
@@ -77,10 +53,8 @@ class Gateway:
         self._writer_of = writer_of
         self._drain_limits = drain_limits
         self._clock = clock
-        self._server: asyncio.Server | None = None
         self._drain: Drain | None = None
         self._draining: asyncio.Task[None] | None = None
-        self._sessions_made = 0
         self._stopping = False
         self._full_reason = ""
         self.orphans: Orphans | None = None
@@ -109,13 +83,7 @@ class Gateway:
         self._admission.load_keys()
         self._journal = Journal.open(self._journal_settings, observer=self._observe())
         self._admission.load_snapshot()
-        self._intake = Intake(
-            self._journal,
-            self._admission,
-            self._clock,
-            high_water_bytes=self._limits.high_water_bytes,
-            max_sessions=self._limits.max_sessions,
-        )
+        self._intake = Intake(self._journal, self._admission, self._clock, self._limits)
         address = await self._listen()
         self._ticking = asyncio.create_task(self._tick())
         if self._writer_of is not None:
@@ -124,13 +92,35 @@ class Gateway:
             writer = self._writer_of(self._journal)
             self._drain = Drain(self._journal, writer, maker, self._admission, self._clock)
             self._draining = asyncio.create_task(self._keep_draining(self._drain))
-        telemetry.gateway_started(*address, journal=str(self._journal.uuid))
+        tls = "{}:{}".format(*self.tls_address) if self.tls_address else "none"
+        telemetry.gateway_started(*address, journal=str(self._journal.uuid), tls=tls)
         return address
 
     @property
     def admission(self) -> Admission:
         """Who is registered, as of the last look; once started."""
         return self._admission
+
+    @property
+    def tls_address(self) -> tuple[str, int] | None:
+        """The address of the TLS port of a started gateway, None where there is none."""
+        return self._ports.tls_address
+
+    def replace(self, limits: GatewayLimits, retention: Retention) -> None:
+        """Go on with other limits, networks, certificates and retention; addresses and sizes of the journal stay.
+
+        Raises:
+            ConfigError: the certificate or a key cannot be used; nothing has changed then.
+        """
+        context = self._ports.prepare(limits)
+        self._limits = limits
+        self._ports.replace(limits, context)
+        self._intake.replace_limits(limits)
+        self._drain_limits = self._drain_limits._replace(retention=retention)
+        if self._drain is not None:
+            self._drain.retention = retention
+        if self.orphans is not None:
+            self.orphans.replace_retention(retention)
 
     def find_fault(self) -> str | None:
         """Say why the gateway is not ready to take packets, None when it is."""
@@ -172,30 +162,12 @@ class Gateway:
         telemetry.gateway_stopped(pending_packets=pending)
 
     async def _listen(self) -> tuple[str, int]:
-        loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(
-                self._make_session,
-                self._limits.host,
-                self._limits.port,
-                backlog=self._limits.backlog,
-                reuse_port=self._limits.shares_port or None,
-            )
-        except OSError as error:
-            where = f"{self._limits.host}:{self._limits.port}"
+            self._ports = Ports(self._intake, self._limits)
+            return await self._ports.open()
+        except ConfigError:
             await self._journal.close()
-            raise ConfigError(f"cannot listen on {where}: {error}; is another gateway running?") from error
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
-
-    def _make_session(self) -> asyncio.Protocol:
-        self._sessions_made += 1
-        return Session(
-            self._intake,
-            self._sessions_made,
-            max_segment=self._limits.max_segment_bytes,
-            high_water_bytes=self._limits.session_high_water_bytes,
-        )
+            raise
 
     def _observe(self) -> JournalObserver:
         return JournalObserver(
@@ -262,13 +234,22 @@ class Gateway:
             self._admission.refresh()
             now = loop.time()
             for session in list(self._intake.sessions):
-                longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)
-                if now - session.heard_at > longest and not session.is_held_up:
-                    session.close("idle")
+                self._close_silent(session, now)
+
+    def _close_silent(self, session: Session, now: float) -> None:
+        """Close a connection that has been silent for too long, or that brought nothing from its beginning on."""
+        longest = max(self._limits.idle_timeout_secs, _IDLE_INTERVALS * session.interval_secs)
+        first_secs = self._limits.shares.first_frame_secs
+        is_mute = first_secs and not session.packet_count and not session.reject_count
+        if session.is_held_up:
+            return
+        if now - session.heard_at > longest:
+            session.close("idle")
+        elif is_mute and now - session.opened_at > first_secs:
+            session.close("silent")
 
     async def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._ports.close()
         for session in self._intake.sessions:
             session.pause("stopping")
 

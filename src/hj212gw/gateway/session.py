@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from hj212gw import telemetry_access
 from hj212gw.gateway.turns import SLICE_BYTES
 from hj212gw.protocol import Discard, Frame, FrameBuffer
 
@@ -36,6 +37,11 @@ class Session(asyncio.Protocol):
     def __init__(self, intake: "Intake", session_id: int, *, max_segment: int, high_water_bytes: int) -> None:
         self.session_id = session_id
         self.peer = ""
+        self.host = ""
+        self.opened_at = 0.0
+        self.certified_mns: frozenset[str] | None = None  # in capitals; None: no certificate, or it binds nothing
+        self.rejects_until = 0.0
+        self.forgiven_count = 0
         self.packet_count = 0
         self.reject_count = 0
         self.noise_bytes = 0
@@ -53,17 +59,24 @@ class Session(asyncio.Protocol):
         self._pauses: set[str] = set()
         self._close_reason = ""
         self._trailer_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: tune the socket and report in."""
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername") or ("?", 0)
-        self.peer = f"{peer[0]}:{peer[1]}"
-        self.heard_at = self._loop.time()
+        if not self.peer:
+            self.name_peer(*(transport.get_extra_info("peername") or ("?", 0))[:2])
+        self.heard_at = self.opened_at = self._loop.time()
         _tune(transport.get_extra_info("socket"))
-        if not self._intake.session_opened(self):
-            self.abort("limit")
+        unwanted = self._intake.session_opened(self)
+        if unwanted:
+            self.abort(unwanted)
+
+    def name_peer(self, host: str, port: int) -> None:
+        """Say whose connection it is, before it is made where a proxy tells."""
+        self.host = host
+        self.peer = f"{host}:{port}"
 
     def data_received(self, data: bytes) -> None:
         """Take bytes as they come."""
@@ -99,8 +112,9 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: report once, on every path."""
-        if self._trailer_timer is not None:
-            self._trailer_timer.cancel()
+        for timer in (self._trailer_timer, self._rest_timer):
+            if timer is not None:
+                timer.cancel()
         self._hear_rest()
         self._take(self._buffer.close())
         self._transport = None
@@ -129,6 +143,15 @@ class Session(asyncio.Protocol):
         if not self._pauses and self._transport is not None and not self._transport.is_closing():
             self.heard_at = self._loop.time()  # it could not be heard before
             self._transport.resume_reading()
+
+    def rest(self, secs: float) -> None:
+        """Stop reading for a while: the data logger is faster than it may be."""
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        self._rest_timer = self._loop.call_later(secs, self.resume, "rate")
+        if "rate" not in self._pauses:
+            telemetry_access.session_rested(self.peer, secs)
+        self.pause("rate")
 
     def take_waiting(self) -> bool:
         """Go on with what could not be taken; False when it still cannot."""

@@ -45,6 +45,7 @@ def _to_document(logger: KnownLogger) -> dict[str, Any]:
         "dialects": list(logger.dialects),
         "keys": keys,
         "is_retired": not logger.is_registered,
+        "networks": list(logger.networks),
     }
     return {name: value for name, value in document.items() if value}
 
@@ -60,6 +61,7 @@ def _from_row(mn: str, pw: str | None, st: str | None, interval_secs: int | None
         tuple(document.get("dialects", ())),
         tuple(_read_key(*key) for key in document.get("keys", ())),
         not document.get("is_retired", False),
+        tuple(document.get("networks", ())),
     )
 
 

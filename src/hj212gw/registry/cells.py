@@ -4,6 +4,7 @@ Each `parse_` function takes the text of a cell without outer spaces and raises 
 there; what came is added, and hidden where it is a secret, by whoever knows the cell.
 """
 
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
@@ -173,6 +174,14 @@ def parse_secret(text: str) -> bytes:
     if len(text) == _SECRET_BYTES and text.isascii() and text.isprintable():
         return text.encode()
     raise ValueError(f"a key of {_SECRET_BYTES} ASCII characters or {2 * _SECRET_BYTES} hexadecimal digits")
+
+
+def parse_network(text: str) -> str:
+    """Read a network of addresses and return it in its shortest form."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError("a network such as 10.1.0.0/16 or 2001:db8::/32, or one address") from error
 
 
 def or_text(parse: Callable[[str], str], default: str) -> Callable[[str], str]:

@@ -19,6 +19,7 @@ from hj212gw.registry.rows import (
     Enterprise,
     LegalHold,
     Limit,
+    NetworkRow,
     Outlet,
     Row,
     TimeLabel,
@@ -240,6 +241,7 @@ KINDS = _name_all(
         references=_OF_LOGGER,
         is_exported=False,
     ),
+    Kind("networks", NetworkRow, _columns(NetworkRow), ("mn", "network"), _find_none, references=_OF_LOGGER),
     Kind(
         "limits",
         Limit,

@@ -13,7 +13,7 @@ from hj212gw.registry.sync import read_held
 from hj212gw.store.registry import RegistryStore
 
 _LOGGERS = KINDS["data_loggers"]
-_MOVING = frozenset(("channels", "units"))  # they are the outlet's; dialects, time labels and keys are the device's
+_MOVING = frozenset(("channels", "units"))  # they are the outlet's, the others the device's
 _DEPENDENT = [kind.name for kind in KINDS.values() if any(to.target == _LOGGERS.name for to in kind.references)]
 
 
@@ -71,8 +71,8 @@ async def replace_logger(store: RegistryStore, swap: Swap, clock: Clock, *, is_d
     """Put one data logger in the place of another, all of it or nothing.
 
     The old one's row in force then ends there, and the new one gets it from there to where it ended, with outlet,
-    ST, CNs, intervals, factors and role. Channels and units move along; dialects, time labels and keys are the
-    device's and end with it.
+    ST, CNs, intervals, factors and role. Channels and units move along; dialects, time labels, keys
+    and networks are the device's and end with it.
 
     Args:
         store: the registry's tables.

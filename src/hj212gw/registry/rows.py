@@ -22,6 +22,7 @@ from hj212gw.registry.cells import (
     parse_id,
     parse_moment,
     parse_name,
+    parse_network,
     parse_number,
     parse_one_of,
     parse_scale,
@@ -163,6 +164,15 @@ class CipherKey(Row):
     mn: _Mn
     key_id: _Code
     secret: Annotated[bytes, BeforeValidator(parse_secret)]
+    valid_from: _From
+    valid_to: _To
+
+
+class NetworkRow(Row):
+    """A network a data logger is expected in; its packets from elsewhere are flagged."""
+
+    mn: _Mn
+    network: Annotated[str, BeforeValidator(parse_network)]
     valid_from: _From
     valid_to: _To
 

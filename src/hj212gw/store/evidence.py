@@ -25,6 +25,7 @@ REGISTRY_KEYS = {
     "units": "mn",
     "limits": "outlet",
     "cipher_keys": "mn",
+    "networks": "mn",
     "legal_holds": "outlet",
 }
 _SECRETS = frozenset(("pw", "secret"))

@@ -37,6 +37,7 @@ class KnownLogger(NamedTuple):
         dialects: slugs of the dialects in force.
         keys: all its keys, in force or not.
         is_registered: False for one that is not registered now and is here for its keys only.
+        networks: it is expected in, in force now; none: any.
     """
 
     mn: str
@@ -47,6 +48,7 @@ class KnownLogger(NamedTuple):
     dialects: tuple[str, ...] = ()
     keys: tuple[DatedKey, ...] = ()
     is_registered: bool = True
+    networks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         shown = ", ".join(self.dialects) or "standard"
@@ -68,8 +70,10 @@ async def read_known_loggers(connection: Connection, now: datetime) -> list[Know
     for mn, key_id, secret, *period in keys:
         keys_by_mn[mn].append(DatedKey(Key(key_id, secret), *period))
     known = [
-        KnownLogger(mn, pw, st, interval, minutes, tuple(dialects), tuple(keys_by_mn.pop(mn, ())))
-        for mn, pw, st, interval, minutes, dialects in rows
+        KnownLogger(
+            mn, pw, st, interval, minutes, tuple(dialects), tuple(keys_by_mn.pop(mn, ())), networks=tuple(networks)
+        )
+        for mn, pw, st, interval, minutes, dialects, networks in rows
     ]
     return known + [
         KnownLogger(mn, None, None, None, keys=tuple(dated), is_registered=False) for mn, dated in keys_by_mn.items()

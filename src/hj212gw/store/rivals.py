@@ -8,8 +8,7 @@ from hj212gw.protocol.times import parse_qn
 from hj212gw.store.pool import Connection
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rows import CONFLICT, PacketRows
-
-MN_CONFLICT = "mn_conflict"
+from hj212gw.store.suspicions import MN_CONFLICT, conflicts_as_suspicions, note_suspicions
 
 
 async def is_in_conflict(connection: Connection, rows: PacketRows) -> bool:
@@ -35,3 +34,4 @@ async def mark_conflicts(connection: Connection, packets: list[PacketRows]) -> N
     await connection.execute(
         load_query("mark_conflicts"), [key.qn_at for key in keys], [key.digest for key in keys], CONFLICT, MN_CONFLICT
     )
+    await note_suspicions(connection, conflicts_as_suspicions(packets))

@@ -190,6 +190,18 @@ class ProposalRow(NamedTuple):
     last_seen_at: datetime
 
 
+class SuspicionRow(NamedTuple):
+    """What makes one suspicious of a peer that sends for an MN; its fields are columns of `suspicions`."""
+
+    mn: str
+    what: str
+    peer: str
+    evidence: str
+    times: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
 class Batch(NamedTuple):
     """What one transaction stores.
 
@@ -201,6 +213,7 @@ class Batch(NamedTuple):
         upto: the position after it.
         drained_through: every record that arrived before this is stored once the batch is.
         proposals: each key once, in the order of the keys.
+        suspicions: likewise.
     """
 
     packets: list[PacketRows]
@@ -210,6 +223,7 @@ class Batch(NamedTuple):
     upto: int
     drained_through: datetime
     proposals: tuple[ProposalRow, ...] = ()
+    suspicions: tuple[SuspicionRow, ...] = ()
 
 
 class Outcome(NamedTuple):

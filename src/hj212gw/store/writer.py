@@ -37,6 +37,7 @@ from hj212gw.store.rows import (
     PacketRow,
     PacketRows,
 )
+from hj212gw.store.suspicions import note_suspicions
 from hj212gw.store.upsert import Counts, copy_rows, upsert_packets
 
 if TYPE_CHECKING:
@@ -337,6 +338,8 @@ async def _write_rest(connection: Connection, batch: Batch, dirty: "Iterable[Dir
         await copy_rows(connection, "rejects", batch.rejects, REJECT_COLUMNS)
     if batch.proposals:
         await note_proposals(connection, batch.proposals)
+    if batch.suspicions:
+        await note_suspicions(connection, batch.suspicions)
     await touch_dirty(connection, dirty)
     if batch.activity:
         await _note_activity(connection, batch.activity)
