@@ -225,7 +225,8 @@ def measure(options, ready):
     quiet = asyncio.run(watch(address, options.loggers, lambda: True, options.quiet_secs))
     memory, cpu, began = memory_mb(pid), cpu_secs(pid), time.monotonic()
     command = [sys.executable, __file__, "--address", address, *sys.argv[1:]]
-    hostile = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # Sessions of their own: Linux shares a machine's cores between sessions, and the hostile ones are elsewhere.
+    hostile = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         waits = asyncio.run(watch(address, options.loggers, lambda: hostile.poll() is not None, 1))
     finally:
@@ -253,7 +254,9 @@ def start_gateway(folder, options):
     command += ["--http", "127.0.0.1:0", "--ready-file", str(ready), "--host", "127.0.0.1"]
     log = (folder / "log").open("w")
     env = {**os.environ, "HJ212GW_GATEWAY__UNKNOWN_MN": options.unknown}
-    process = subprocess.Popen(command + (["--dsn", options.dsn] if options.dsn else []), stderr=log, env=env)
+    process = subprocess.Popen(
+        command + (["--dsn", options.dsn] if options.dsn else []), stderr=log, env=env, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -53,13 +53,15 @@ def test_json_line_holds_event_level_time_and_facts():
     assert line == {"event": "frame.rejected", "level": "warning", "offset": 7, "peer": "10.0.0.1:5", "mn": "昆明"}
 
 
-def test_facts_of_the_process_stand_in_every_line():
-    """Which of several workers wrote it."""
+def test_facts_of_the_process_stand_in_every_line(monkeypatch):
+    """Which of several workers wrote it, also when the settings of the log were read again."""
+    monkeypatch.setattr(logs, "_facts", {})
     stream = io.StringIO()
     configure(LogSettings(format="json"), stream, facts={"worker": 3})
     write(logging.INFO, "gateway.started", "", {"port": 9212})
-    [line] = lines(stream)
-    assert (line["worker"], line["port"]) == (3, 9212)
+    configure(LogSettings(format="json", level="debug"), stream)
+    write(logging.DEBUG, "session.opened", "", {"port": 9212})
+    assert [(line["worker"], line["port"]) for line in lines(stream)] == [(3, 9212)] * 2
 
 
 def test_auto_is_json_where_nobody_watches_and_console_on_a_terminal():

@@ -59,7 +59,7 @@ class GatewaySettings(Section):
     workers: int = Field(
         default=1,
         ge=1,
-        le=64,
+        le=24,
         description="Processes that share the port, each with a journal of its own; limits of connections and memory"
         " are of each",
     )

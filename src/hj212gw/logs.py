@@ -185,6 +185,7 @@ class EventLog:
 
 _event_log: EventLog | None = None
 _patient: PatientStream | None = None
+_facts: Mapping[str, Any] = MappingProxyType({})
 _listeners: list[Callable[[int], None]] = []
 
 
@@ -203,17 +204,16 @@ def write(level: int, event: str, key: str, facts: Mapping[str, Any]) -> bool:
     return _event_log is None or _event_log.write(level, event, key, facts)
 
 
-def configure(
-    settings: "LogSettings", stream: TextIO | None = None, *, facts: Mapping[str, Any] = MappingProxyType({})
-) -> None:
+def configure(settings: "LogSettings", stream: TextIO | None = None, *, facts: Mapping[str, Any] | None = None) -> None:
     """Send events, and what libraries log, to a stream.
 
     Args:
         settings: level and format; `auto` is console on a terminal and JSON elsewhere.
         stream: where to write; stderr when None.
-        facts: what stands in every line of an event, such as which of several processes wrote it.
+        facts: what stands in every line of an event, such as which of several processes wrote it; None leaves what
+            stood there before, as when settings are read again.
     """
-    global _event_log  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
+    global _event_log, _facts  # noqa: PLW0603 - one process has one log, as with the standard library's root logger
     # A library's handler and ours only write and flush.
     out = cast("TextIO", _be_patient(sys.stderr if stream is None else stream))
     is_console = settings.format == "console" or (settings.format == "auto" and out.isatty())
@@ -229,7 +229,8 @@ def configure(
         processors=[*shared, _clean_facts, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
-    _event_log = EventLog(logger.bind(**facts))
+    _facts = _facts if facts is None else facts
+    _event_log = EventLog(logger.bind(**_facts))
     _configure_libraries(out, max(lowest, logging.WARNING), [*shared, _clean_facts], renderer)
 
 

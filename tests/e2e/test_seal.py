@@ -11,10 +11,14 @@ EPOCH = datetime.fromisoformat("2026-03-01T23:30:00+08:00")
 
 
 @pytest.mark.slow
-async def test_day_is_sealed_after_midnight(dsn, connection, serve):
-    """Twenty minutes around a simulated midnight; what is sealed is what was acknowledged, and it is told."""
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_day_is_sealed_after_midnight(dsn, connection, serve, workers):
+    """Twenty minutes around a simulated midnight; what is sealed is what was acknowledged, and it is told.
+
+    Several workers agree on the simulated time, and one of them seals for all.
+    """
     clock = ("--simulated-clock", "--clock-epoch", EPOCH.isoformat(), "--clock-speed", "120")
-    gateway = serve(dsn, "--unknown-mn", "accept", *clock)
+    gateway = serve(dsn, "--unknown-mn", "accept", "--workers", workers, *clock)
     await asyncio.to_thread(gateway.start)
 
     def make(mn, number):

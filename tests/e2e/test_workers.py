@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import (
+    GatewayProcess,
     Logger,
     assert_conserved,
     assert_exactly_once,
@@ -340,11 +341,26 @@ async def test_worker_without_a_supervisor_says_what_it_is():
     assert "--worker is for the workers" in err
 
 
-async def test_up_takes_workers_too(tmp_path, serve, dsn):
-    """With a database of its own or another's; unknown data loggers are accepted as `up` does."""
-    gateway = serve(dsn, "--workers", "2", command="up")
+async def test_up_takes_workers_too(tmp_path):
+    """With a database of its own; unknown data loggers are accepted as `up` does."""
+    with GatewayProcess(tmp_path, "up", "--workers", "2") as gateway:
+        async with running_loggers(make_loggers(gateway.port, 4)) as loggers:
+            await wait_acked(loggers, 200)
+        await assert_exactly_once(gateway.ready["dsn"], frames_of(loggers))
+        await assert_conserved(gateway)
+
+
+async def test_terminated_by_a_service_manager_is_no_second_signal(serve, dsn):
+    """SIGTERM to every process of the service at once: all of them stop in order."""
+    gateway = serve(dsn, *ACCEPT, "--workers", "2")
     await asyncio.to_thread(gateway.start)
-    async with running_loggers(make_loggers(gateway.port, 4)) as loggers:
-        await wait_acked(loggers, 200)
+    async with running_loggers(make_loggers(gateway.port)) as loggers:
+        await wait_acked(loggers, 300)
+        for pid in (gateway.process.pid, *workers_of(gateway).values()):
+            os.kill(pid, signal.SIGTERM)
+        assert await asyncio.to_thread(gateway.wait) == 0
+        assert gateway.log().count('"pending_packets": 0, "event": "gateway.stopped"') == 2
+        assert not gateway.has_logged("worker.lost")
+        await asyncio.to_thread(gateway.start)
     await assert_exactly_once(dsn, frames_of(loggers))
     assert await asyncio.to_thread(gateway.stop) == 0

@@ -159,6 +159,7 @@ def make_seeds() -> dict[str, list[bytes]]:
     return {
         "frames": [b"\0\x07" + raw for raw in streams] + [b"\1\x05" + raw for raw in spoken] + [b"\3\1" + streams[0]],
         "packets": list(golden_segments()),
+        "rows": list(golden_segments()),
         "areas": list(_areas()),
         "rejects": [bytes([at % len(REASONS)]) + raw for at, raw in enumerate((*raws, *spoken))],
         "csvfiles": [*tables, *(b"\xef\xbb\xbf" + table[:200] for table in tables)],

@@ -20,6 +20,7 @@ from hj212gw.cli import decode
 from hj212gw.cli.output import print_json
 from hj212gw.errors import DataAreaError, EvidenceError, FrameError, PacketError
 from hj212gw.evidence import verify_evidence
+from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import (
     Dialect,
     Discard,
@@ -252,13 +253,35 @@ def rejects(data: bytes) -> None:
             proposal = diagnose_reject(event.raw, event.reason)
             if proposal is not None:
                 _check_proposal(proposal)
-        outcome = decode._decode_event(event)
-        if outcome is not None:
-            out = io.StringIO()
-            with redirect_stdout(out):
-                decode._explain(outcome)
-                print_json(decode.describe(outcome))
-            assert all(char.isprintable() or char == "\n" for char in out.getvalue())
+        _print(event)
+
+
+def _print(event: Frame | Discard) -> None:
+    outcome = decode._decode_event(event)
+    if outcome is not None:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            decode._explain(outcome)
+            print_json(decode.describe(outcome))
+        assert all(char.isprintable() or char == "\n" for char in out.getvalue())
+
+
+def rows(data: bytes) -> None:
+    """Take a data segment whose CRC is right all the way to rows for the database, and to a terminal."""
+    raw = encode_frame(data[:MAX_INPUT])
+    for event in _cut(raw, [raw], None, 9999):
+        if not isinstance(event, Frame):
+            continue
+        _print(event)
+        try:
+            arrival = read_arrival(event.raw, ARRIVAL, "127.0.0.1:1")
+        except PacketError:
+            continue
+        for logger_id in (7, None):
+            made = make_rows(arrival, logger_id=logger_id, more_warnings=("unknown_mn",))
+            assert made.packet.raw == event.raw
+            assert made.packet.qn_at.tzinfo is not None
+            assert len(made.reading_rows()) + len(made.odd_rows()) <= made.reading_count + 1
 
 
 def csvfiles(data: bytes) -> None:
@@ -278,7 +301,7 @@ def csvfiles(data: bytes) -> None:
 def _secrets_of(data: bytes) -> set[str]:
     """Return what stands in a column of secrets and nowhere else."""
     names = {name for kind in KINDS.values() for name in kind.secrets}
-    columns = {name for kind in KINDS.values() for name in kind.columns}
+    columns = " ".join(name for kind in KINDS.values() for name in kind.columns)  # messages name them
     text = data.decode("utf-8-sig", "replace")
     try:
         lines = [[cell.strip() for cell in cells] for cells in csv.reader(io.StringIO(text, newline=""))]
@@ -287,7 +310,8 @@ def _secrets_of(data: bytes) -> set[str]:
     header = next((cells for cells in lines if any(cells)), [])
     secrets = {
         cell for cells in lines for name, cell in zip(header, cells, strict=False) if name in names and len(cell) > 7
-    } - columns
+    }
+    secrets = {secret for secret in secrets if secret not in columns}
     return {secret for secret in secrets if text.count(secret) == sum(cells.count(secret) for cells in lines) == 1}
 
 
@@ -383,10 +407,8 @@ def evidence(data: bytes) -> None:
 
 def _pack(path: Path, rest: bytes) -> None:
     """Put texts into a ZIP; the manifest's hash is made anew, so that what stands behind it is looked at."""
-    files = dict(
-        (name.decode("ascii", "replace")[:50], content)
-        for name, _, content in (part.partition(b"\x1e") for part in rest.split(b"\x1d"))
-    )
+    parts = (part.partition(b"\x1e") for part in rest.split(b"\x1d"))
+    files = {name.decode("ascii", "replace")[:50]: content for name, _, content in parts}
     if MANIFEST in files:
         files["manifest.sha256"] = hashlib.sha256(files[MANIFEST]).hexdigest().encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
@@ -399,6 +421,7 @@ TARGETS: dict[str, Target] = {
     "packets": packets,
     "areas": areas,
     "rejects": rejects,
+    "rows": rows,
     "csvfiles": csvfiles,
     "cipher": cipher,
     "opened": opened,

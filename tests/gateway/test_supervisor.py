@@ -1,6 +1,7 @@
 """The supervisor with workers that take no packets: started, replaced, asked, stopped; and a worker's end of the line."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -210,6 +211,20 @@ def test_handover_that_does_not_end_is_refused(line, monkeypatch):
     ours.sendall(b"x" * 200)
     with pytest.raises(ConfigError):
         read_handover(descriptor)
+
+
+async def test_worker_answers_and_stops_at_a_word(line):
+    """It says where it listens, reports as often as it is asked, and knows why it has to stop."""
+    ours, descriptor = line
+    worker = await WorkerLine.open(descriptor)
+    worker.begin("127.0.0.1:9212", lambda: Report("full", Snapshot({"a_total": 1.0}, {"b": 2.0})))
+    ours.sendall(b"ask\nask\nnonsense\nstop\nstop\n")
+    assert await worker.stopped == "the supervisor's word"
+    await worker.close()
+    with ours.makefile() as heard:
+        told = [json.loads(next(heard)) for _ in range(3)]
+    report = {"fault": "full", "snapshot": {"counters": {"a_total": 1.0}, "gauges": {"b": 2.0}}}
+    assert told == [{"ready": "127.0.0.1:9212"}, report, report]
 
 
 async def test_report_that_nobody_hears_is_no_fault(line):

@@ -41,7 +41,7 @@ def test_a_semicolon_at_the_end_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     "log",
-    ["//清洗管路//", "//a;b,c=d//", "//a//b//", "////", "//http://x//", "//&&1C80##0087QN=//", "//a\0b;1\0//", "//=//x//"],
+    ["//清洗管路//", "//a;b,c=d//", "//a//b//", "////", "//http://x//", "//&&1C80##0087QN=//", "//a\x01b;1\x01//", "//=//x//"],
 )  # fmt: skip
 def test_log_text_keeps_its_separators(log: str) -> None:
     """It is cut out by its // fences before the rest is split."""
@@ -124,3 +124,11 @@ def test_what_would_be_read_as_something_else_is_not_written(name: str, value: s
     with pytest.raises(DataAreaError, match="no separator outside // fences") as caught:
         encode_data_area([[(name, value)]])
     assert caught.value.reason == "data_area"
+
+
+def test_nul_is_written_as_its_number() -> None:
+    """No database keeps it in text, and what no database keeps must not come as far as there."""
+    area = parse_data_area(b"DataTime=20260301080000;w01018-Rtd=1\0,a\0b=\0;i11001-Info=//x\0y//")
+    assert area.warnings == ("text_undecodable",)
+    assert area.groups[1] == (("w01018-Rtd", "1\\x00"), ("a\\x00b", "\\x00"))
+    assert area.find("i11001-Info") == "//x\\x00y//"

@@ -302,3 +302,17 @@ def test_write_replaces_nothing_when_it_fails(tmp_path):
     with pytest.raises(OSError, match="outlets"):
         write_file(path, KINDS["outlets"], [])
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mn", ["@SUM(1+1)*cmd|'/c", "+1-1", "-1+1", "'+1"])
+def test_what_a_data_logger_calls_itself_is_no_formula(tmp_path, mn):
+    """An MN or a code that begins like one is written like a name, and read back as it was sent."""
+    kind = KINDS["units"]
+    values = (mn, mn, "w01018", "mg/L", 1.0, None, None)
+    write_file(tmp_path / "units.csv", kind, [values])
+    content = (tmp_path / "units.csv").read_bytes()
+    assert all(cell.startswith("'") for cell in content.decode().splitlines()[1].split(",")[:2])
+    findings = Findings()
+    rows = read_files([InputFile("units.csv", content)], findings)
+    assert findings.kept() == []
+    assert [entry.values for entry in rows.entries] == [values]

@@ -1,13 +1,12 @@
 """`hj212gw db`: migrations, and what is applied."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from hj212gw.cli import chain, options
-from hj212gw.cli.output import print_data, say
+from hj212gw.cli.output import print_data, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.config import Settings
@@ -45,7 +44,7 @@ def status_command(config: options.Config = None, dsn: options.Dsn = None, as_js
     settings = options.load(config, {"database.dsn": dsn})
     status = asyncio.run(_status(options.need_dsn(settings)))
     if as_json:
-        print_data(json.dumps(status, ensure_ascii=False, indent=2, default=str))
+        print_json(status)
         return
     for name, value in status.items():
         print_data(f"{name:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")

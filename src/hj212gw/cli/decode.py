@@ -1,6 +1,5 @@
 """`hj212gw decode`: say what bytes mean, and what is wrong with those that are no packet."""
 
-import json
 import re
 from collections.abc import Iterator
 from io import BufferedReader
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import typer
 
 from hj212gw.cli.keys import read_dialect, read_key_file
-from hj212gw.cli.output import plain_text, print_data, print_table
+from hj212gw.cli.output import plain_text, print_data, print_json, print_table
 from hj212gw.errors import PacketError
 from hj212gw.protocol import (
     DataArea,
@@ -96,7 +95,7 @@ def decode(
     for outcome in _decode_all(file, max_segment, _allow(read_dialect(dialect), key)):
         rejected_count += isinstance(outcome, Discard)
         if as_json:
-            print_data(json.dumps(describe(outcome), ensure_ascii=False))
+            print_json(describe(outcome), is_line=True)
         else:
             _explain(outcome)
     if rejected_count:
@@ -272,6 +271,6 @@ def _print_rows(rows: list[Reading], st: str) -> None:
         match = match_factor(row.factor, st=st)
         names = [match.factor.name_zh, match.unit] if match else ["", ""]
         extra = ", ".join(f"{suffix}={text}" for suffix, text in (row.extra or {}).items())
-        cells = [getattr(row, name) for name in used]
+        cells = [None if (cell := getattr(row, name)) is None else plain_text(cell) for name in used]
         table.append([plain_text(row.factor), *names, *cells, plain_text(extra)])
     print_table(["factor", "name", "unit", *used, "other"], table)

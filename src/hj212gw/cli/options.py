@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -56,7 +55,7 @@ def load(
     overrides: Mapping[str, Any],
     *,
     simulated_clock: bool = False,
-    facts: Mapping[str, Any] = MappingProxyType({}),
+    facts: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the settings of a command and set the log up by them; `facts` stand in every line of an event.
 

@@ -63,13 +63,17 @@ def print_data(text: str) -> None:
     typer.echo(text)
 
 
-def print_json(document: Any) -> None:
+def print_json(document: Any, *, is_line: bool = False) -> None:
     """Print a JSON document to stdout, with Chinese as it is; what JSON does not know becomes text.
+
+    Args:
+        document: what to print.
+        is_line: in one line, for documents that follow each other.
 
     JSON escapes control characters of ASCII alone: the others, which a terminal obeys as well, and halves of
     surrogate pairs, which UTF-8 cannot write, are escaped here.
     """
-    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    text = json.dumps(document, ensure_ascii=False, indent=None if is_line else 2, default=str)
     if not text.replace("\n", "").isprintable():
         text = "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
     typer.echo(text)

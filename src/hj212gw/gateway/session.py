@@ -58,6 +58,8 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pauses: set[str] = set()
         self._close_reason = ""
+        self._is_lost = False
+        self._is_reported = False
         self._trailer_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -97,13 +99,18 @@ class Session(asyncio.Protocol):
         """Take a slice of what came; False when all is taken."""
         piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
         self._hear(piece)
-        if not self._unread:
+        if self._unread:
+            return True
+        if self._is_lost:
+            self._end()
+        else:
             self.resume("turn")
-        return bool(self._unread)
+        return False
 
     def eof_received(self) -> bool:
         """Report what is left when the other side has said all; keep the line for answers still due."""
-        self._hear_rest()
+        self._hear(self._unread)
+        self._unread = b""
         self._take(self._buffer.close())
         self._close_reason = self._close_reason or "peer"
         self.pause("end")  # for good: there is nothing more to read
@@ -115,11 +122,13 @@ class Session(asyncio.Protocol):
         for timer in (self._trailer_timer, self._rest_timer):
             if timer is not None:
                 timer.cancel()
-        self._hear_rest()
-        self._take(self._buffer.close())
         self._transport = None
-        reason = self._close_reason or ("peer" if exc is None else "reset")
-        self._intake.session_closed(self, reason)
+        self._close_reason = self._close_reason or ("peer" if exc is None else "reset")
+        self._is_lost = True
+        if self._unread and self._intake.turns.has_room:
+            return  # what came is taken in its turn
+        self._unread = b""  # nobody is answered any more; a kernel drops what was not read as well
+        self._end()
 
     def pause_writing(self) -> None:
         """Stop reading from a data logger that does not take its answers."""
@@ -222,14 +231,16 @@ class Session(asyncio.Protocol):
 
     def _hear(self, data: bytes) -> None:
         self._take(self._buffer.feed(data))
-        if self._buffer.awaits_trailer and not self._unread:
+        if self._buffer.awaits_trailer and not self._unread and not self._is_lost:
             self._trailer_timer = self._loop.call_later(TRAILER_WAIT_SECS, self._release)
 
-    def _hear_rest(self) -> None:
-        """Take at once what still waited for a turn; the turn itself finds nothing then."""
-        rest, self._unread = self._unread, b""
-        if rest:
-            self._take(self._buffer.feed(rest))
+    def _end(self) -> None:
+        """Report the end, once."""
+        if self._is_reported:
+            return
+        self._is_reported = True
+        self._take(self._buffer.close())
+        self._intake.session_closed(self, self._close_reason)
 
     def _take(self, events: list[Frame | Discard]) -> None:
         if not events:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 SLICE_BYTES = 4096  # less than a millisecond of ordinary frames
 TURN_SECS = 0.002  # of slices between two looks at the sockets
+MAX_WAITING = 64  # connections beyond which those that are gone lose their turn: 16 MB at most wait for nobody
 
 
 class Talker(Protocol):
@@ -27,6 +28,11 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: deque[Talker] = deque()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether connections that have ended since may keep their turn."""
+        return len(self._waiting) < MAX_WAITING
 
     def queue(self, talker: Talker) -> None:
         """Let a connection take its turn after those that wait already; it must not wait yet."""

@@ -43,7 +43,7 @@ def parse_data_area(cp: bytes) -> DataArea:
 
     Returns:
         Groups and warnings. Text is UTF-8, else GBK (warning `text_gbk`), else its bytes are written as
-        ``\xNN`` (warning `text_undecodable`).
+        ``\xNN`` (warning `text_undecodable`); so is NUL, which no database keeps in text.
     """
     warnings: list[str] = []
     text = _decode(cp, warnings)
@@ -63,6 +63,9 @@ def encode_data_area(groups: Iterable[Iterable[Field]]) -> bytes:
 
 
 def _decode(cp: bytes, warnings: list[str]) -> str:
+    if b"\0" in cp:
+        warnings.append("text_undecodable")
+        cp = cp.replace(b"\0", b"\\x00")
     try:
         return cp.decode()
     except UnicodeDecodeError:
@@ -130,6 +133,8 @@ def _write_field(name: str, value: str) -> str:
         is_writable = end is not None and end.end() == len(value)
     else:
         is_writable = not _BREAKERS.search(value) and _LOG_START not in value
+    if "\0" in name or "\0" in value:
+        is_writable = False  # it would be read back as its number
     if not is_writable or not name or name != name.strip() or "=" in name or _BREAKERS.search(name):
         message = f"a field holds no separator outside // fences, got {name[:40]!a}={value[:40]!a}"
         raise DataAreaError(message, reason="data_area")

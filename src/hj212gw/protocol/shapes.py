@@ -175,7 +175,7 @@ def _learn(shape: tuple[bytes, ...]) -> Layout | None:
     if not _ALTERNATING.fullmatch(structure) or not all(map(bytes.isascii, encoded)):
         return None
     names = [name.decode() for name in encoded]
-    if names.count("DataTime") != 1 or any(name != name.strip() for name in names):
+    if names.count("DataTime") != 1 or any(name != name.strip() or "\0" in name for name in names):
         return None
     warnings: list[str] = []
     fields = [("DataTime", "") if name == "DataTime" else split_name(name, warnings) for name in names]

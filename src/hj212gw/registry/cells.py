@@ -50,6 +50,11 @@ def parse_token(text: str) -> str:
     return text
 
 
+def parse_code(text: str) -> str:
+    """Read an MN or a code that is no secret: what is sent may begin like a formula, and is written like a name."""
+    return parse_token(parse_text(text))
+
+
 def parse_cn(text: str) -> str:
     """Read a command code."""
     if len(text) != 4 or not (text.isascii() and text.isdigit()):  # noqa: PLR2004 - HJ 212-2017 table 3

@@ -98,8 +98,13 @@ def _sort_key(kind: Kind, row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _format_row(kind: Kind, row: tuple[object, ...]) -> list[str]:
-    cells = zip(kind.columns, map(format_cell, row), strict=True)
-    return [format_name(cell) if column in kind.free_text else cell for column, cell in cells]
+    """Write a row; a secret as it is, since nothing takes an apostrophe off it again."""
+    return [
+        format_name(format_cell(value))
+        if isinstance(value, str | tuple) and column not in kind.secrets
+        else format_cell(value)
+        for column, value in zip(kind.columns, row, strict=True)
+    ]
 
 
 def _read_file(file: InputFile, rows: FileRows, findings: Findings) -> bool:

@@ -57,7 +57,6 @@ class Kind(NamedTuple):
         columns: in the order of the exported file; `valid_from` and `valid_to` are the last two.
         key: columns that say what a row is about; with `valid_from` they are unique.
         oddities: tells what is unusual in a row that can be read.
-        free_text: columns written so that no spreadsheet takes them for formulas.
         secrets: columns that no message may show.
         references: to other kinds; the period of a row must lie in theirs.
         optional: columns that a file may lack; they are empty then.
@@ -70,7 +69,6 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
     key: tuple[str, ...]
     oddities: Callable[[Any], Iterator[Oddity]]
-    free_text: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     optional: frozenset[str] = frozenset()
@@ -196,7 +194,6 @@ KINDS = _name_all(
         _columns(Enterprise),
         ("enterprise",),
         _find_enterprise_oddities,
-        free_text=frozenset(("name", "county")),
     ),
     Kind(
         "outlets",
@@ -204,7 +201,6 @@ KINDS = _name_all(
         _columns(Outlet),
         ("outlet",),
         _find_none,
-        free_text=frozenset(("name", "county")),
         references=(Reference("enterprise", "enterprises"),),
         optional=frozenset(("permit_number", "county", "longitude", "latitude")),
     ),
@@ -248,7 +244,6 @@ KINDS = _name_all(
         _columns(Limit),
         ("outlet", "factor"),
         _find_factor_oddities,
-        free_text=frozenset(("basis",)),
         references=_OF_OUTLET,
     ),
     Kind(
@@ -257,7 +252,6 @@ KINDS = _name_all(
         _columns(LegalHold),
         ("outlet",),
         _find_none,
-        free_text=frozenset(("reason",)),
         references=_OF_OUTLET,
         may_overlap=True,
     ),

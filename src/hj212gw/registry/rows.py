@@ -16,6 +16,7 @@ from hj212gw.registry.cells import (
     optional,
     or_text,
     parse_cn,
+    parse_code,
     parse_codes,
     parse_credit_code,
     parse_decimal,
@@ -56,9 +57,10 @@ _Id = Annotated[str, BeforeValidator(parse_id)]
 _OptionalId = Annotated[str | None, BeforeValidator(optional(parse_id))]
 _Name = Annotated[str, BeforeValidator(parse_name)]
 _OptionalName = Annotated[str | None, BeforeValidator(optional(parse_name))]
-_Mn = Annotated[str, BeforeValidator(parse_token)]
-_Code = Annotated[str, BeforeValidator(parse_token)]
-_AnyCode = Annotated[str, BeforeValidator(or_text(parse_token, ""))]
+_Mn = Annotated[str, BeforeValidator(parse_code)]
+_Code = Annotated[str, BeforeValidator(parse_code)]
+_AnyCode = Annotated[str, BeforeValidator(or_text(parse_code, ""))]
+_OptionalCode = Annotated[str | None, BeforeValidator(optional(parse_code))]
 _OptionalToken = Annotated[str | None, BeforeValidator(optional(parse_token))]
 _Unit = Annotated[str, BeforeValidator(parse_unit)]
 _Limit = Annotated[float | None, BeforeValidator(optional(parse_decimal(-_MOST_LIMIT, _MOST_LIMIT)))]
@@ -104,12 +106,12 @@ class DataLogger(Row):
 
     mn: _Mn
     pw: _OptionalToken
-    st: _OptionalToken
+    st: _OptionalCode
     outlet: _OptionalId
     cns: Annotated[tuple[str, ...], BeforeValidator(parse_codes(parse_cn))]
     rtd_interval_secs: Annotated[int | None, BeforeValidator(optional(parse_number(range(1, 3601))))]
     min_interval_mins: Annotated[int | None, BeforeValidator(optional(parse_number(MIN_INTERVALS)))]
-    factors: Annotated[tuple[str, ...], BeforeValidator(parse_codes(parse_token))]
+    factors: Annotated[tuple[str, ...], BeforeValidator(parse_codes(parse_code))]
     role: Annotated[str, BeforeValidator(or_text(parse_one_of("main", "standby"), "main"))]
     valid_from: _From
     valid_to: _To
