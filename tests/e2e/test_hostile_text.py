@@ -18,9 +18,11 @@ from hj212gw.metrics import (
     LOGGER_VERDICTS,
     QUARANTINE_REASONS,
     REJECT_REASONS,
+    RELOAD_OUTCOMES,
     SESSION_ENDS,
     STORE_REASONS,
     STORE_WARNING_REASONS,
+    SUSPICIONS,
 )
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
 from hj212gw.protocol.times import format_data_time
@@ -30,7 +32,7 @@ MOMENT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelt
 TIME = format_data_time(MOMENT)
 LABELS = {
     *ACK_CODES, *BATCH_PATHS, *LOGGER_VERDICTS, *QUARANTINE_REASONS, *REJECT_REASONS, *SESSION_ENDS, *STORE_REASONS,
-    *STORE_WARNING_REASONS,
+    *STORE_WARNING_REASONS, *SUSPICIONS, *RELOAD_OUTCOMES,
 }  # fmt: skip
 
 TEXTS = (
