@@ -4,7 +4,8 @@
 
 Freezes every process of the database (SIGSTOP) for `--secs` while `hj212-sim load` sends at `--rate`, then lets it go
 on and stops the senders. Prints whether every packet was acknowledged and how fast, the gateway's resident memory
-before, at its largest while the database stood, and after, and the speed at which the journal was filled and drained.
+before, at its largest while the database stood, and after, and the speed at which the journal was filled and drained,
+with the share of a core and the CPU time a packet that the gateway had for it.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from stage import (
     GatewayProcess,
     Load,
     count_packets,
+    cpu_secs,
     describe_machine,
     wait_drained,
 )
@@ -56,8 +58,10 @@ async def measure(folder, database, options):
     code, report = await load.finish(120, now=True)
     pending = gateway.metrics()["hj212gw_journal_pending_packets"]
     database.thaw()
+    cpu = cpu_secs(gateway.ready["pid"])
     draining = asyncio.create_task(watch(gateway, 3600))
     drain_secs = await wait_drained(gateway, 1800)
+    cpu = cpu_secs(gateway.ready["pid"]) - cpu
     draining.cancel()
     await asyncio.wait([draining])
     after = gateway.memory_bytes()
@@ -83,6 +87,8 @@ async def measure(folder, database, options):
         "pending_at_the_end": round(pending),
         "drain_secs": round(drain_secs, 1),
         "drained_per_sec": round(pending / drain_secs),
+        "gateway_cpu_share": round(cpu / drain_secs, 2),
+        "gateway_cpu_us_a_packet": round(cpu / pending * 1e6, 1),
         "drained_to_filled": round(pending / drain_secs / fill, 2),
     }
 

@@ -18,9 +18,11 @@ from tests.support import Database, GatewayProcess, wait_until
 __all__ = [
     "Database",
     "GatewayProcess",
+    "Load",
     "Series",
     "count_files",
     "count_packets",
+    "cpu_secs",
     "describe_machine",
     "wait_drained",
     "wait_until",
@@ -38,6 +40,12 @@ def describe_machine():
 def count_files(pid):
     """Count the open file descriptors of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def cpu_secs(pid):
+    """Tell the CPU time a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Series:

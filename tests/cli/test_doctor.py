@@ -17,6 +17,8 @@ from hj212gw.cli import doctor_machine
 from hj212gw.config import load_settings, options
 from hj212gw.http import HttpServer, Readiness
 
+OF_THE_MACHINE = {"time service", "open files"}
+
 
 def free_port():
     """A port nobody listens on."""
@@ -56,7 +58,7 @@ def test_a_well_machine_passes_and_nothing_is_made(run, tmp_path):
     """Without a database there is a warning, because `up` brings its own; no directory is created."""
     code, checks = run()
     assert code == 0
-    wanting = {name: state for name, state in states(checks).items() if state != "ok" and name != "time service"}
+    wanting = {name: state for name, state in states(checks).items() if state != "ok" and name not in OF_THE_MACHINE}
     assert wanting == {"database": "warning"}
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) in checks["data directory"]["detail"]
@@ -163,6 +165,14 @@ def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch, running_htt
 def test_clock_that_was_never_set_fails(now, state):
     """A machine whose battery is empty wakes in 1970."""
     assert doctor_machine._check_clock(now).state == state
+
+
+@pytest.mark.parametrize(("limit", "state"), [(None, "ok"), (300, "ok"), (299, "warning")])
+def test_open_files_are_as_many_as_the_settings_want_connections(limit, state):
+    """A limit below `gateway.max_sessions` and what else a gateway opens is a warning that says what to set."""
+    check = doctor_machine.check_open_files(200, limit)
+    assert check.state == state
+    assert ("LimitNOFILE=300" in check.next_step) == (state == "warning")
 
 
 @pytest.mark.parametrize(("is_synchronised", "state"), [(True, "ok"), (None, "ok"), (False, "warning")])

@@ -1,8 +1,6 @@
 """Promises 1 to 3 with real processes: acknowledged means stored exactly once, whatever ends in between."""
 
 import asyncio
-import os
-import random
 
 import asyncpg
 import pytest
@@ -15,32 +13,6 @@ from tests.support import (
     secs,
     wait_until,
 )
-
-KILLS = int(os.environ.get("HJ212_TEST_KILLS", "3"))  # 20 in the long form
-
-
-@pytest.mark.slow
-@pytest.mark.faults
-async def test_acked_packets_survive_kill(tmp_path):
-    """The gateway is killed at random moments under load: all that any sender saw acknowledged is stored once."""
-    gateway = GatewayProcess(tmp_path).start()
-    rng = random.Random(7)
-    loggers = [Logger(f"KILL{number:010d}", gateway.port) for number in range(8)]
-    running = [asyncio.create_task(logger.run()) for logger in loggers]
-    for _ in range(KILLS):
-        before = sum(len(logger.acked) for logger in loggers)
-        await wait_until(lambda before=before: acked_more(loggers, before + 50))
-        await asyncio.sleep(rng.uniform(0, 0.4))  # the random moment
-        await asyncio.to_thread(gateway.kill)
-        await asyncio.to_thread(gateway.start)
-    for logger in loggers:
-        logger.stopping = True
-    async with asyncio.timeout(secs(60)):
-        await asyncio.gather(*running)
-    frames = [frame for logger in loggers for frame in logger.acked]
-    assert await assert_exactly_once(gateway.ready["dsn"], frames) > 50 * KILLS
-    await assert_conserved(gateway, is_first=False)
-    assert await asyncio.to_thread(gateway.stop) == 0
 
 
 async def acked_more(loggers, count):

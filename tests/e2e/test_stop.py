@@ -1,7 +1,6 @@
 """How a gateway ends: in order, forced, or because it cannot go on; with the exit code and words for it."""
 
 import asyncio
-import resource
 import signal
 import socket
 
@@ -12,7 +11,6 @@ from tests.support import (
     Logger,
     assert_conserved,
     assert_exactly_once,
-    mounted,
     running_loggers,
     wait_acked,
     wait_until,
@@ -80,26 +78,6 @@ async def is_refused(port):
     return False
 
 
-@pytest.mark.faults
-async def test_disk_that_fails_stops_the_gateway(serve, dsn):
-    """A write that fails is not tried again: exit 1 with the reason, nothing acknowledged that is not kept."""
-    gateway = serve(dsn, *ACCEPT)
-    await asyncio.to_thread(gateway.start)
-    async with running_loggers([Logger(f"DISK{number:010d}", gateway.port) for number in range(2)]) as loggers:
-        await wait_acked(loggers, 200)
-        limit = 200 << 10  # larger than the log and smaller than a segment grows
-        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
-        assert await asyncio.to_thread(gateway.wait) == 1
-        log = gateway.log()
-        assert "cannot be written" in log
-        assert gateway.has_logged("journal.failed")
-        await asyncio.to_thread(gateway.start)
-    frames = [frame for logger in loggers for frame in logger.acked]
-    await assert_exactly_once(dsn, frames)
-    await assert_conserved(gateway, is_first=False)
-    assert await asyncio.to_thread(gateway.stop) == 0
-
-
 async def test_port_that_is_taken_is_named(serve):
     """Exit 3, the address, and a next step; for the gateway's port and for HTTP's."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -131,15 +109,6 @@ async def test_journal_in_use_is_refused(serve):
     assert (code, f"in use by process {first.ready['pid']}" in log) == (1, True), log
     assert (await asyncio.to_thread(first.get, "/readyz"))[0] == 200
     assert await asyncio.to_thread(first.stop) == 0
-
-
-@pytest.mark.faults
-async def test_read_only_disk_is_refused(serve, tmp_path):
-    """Exit 1, and the message names the directory."""
-    folder = tmp_path / "gateway" / "data" / "journal"
-    with mounted(folder, "ro,size=1m"):
-        code, log = exits(serve(NOWHERE))
-        assert (code, str(folder) in log) == (1, True), log
 
 
 async def test_journal_of_another_database_stops_the_gateway(serve, dsn):

@@ -1,9 +1,9 @@
-"""Senders are acknowledged whatever becomes of the database, and everything is stored once when it is back."""
+"""A gateway that starts or stops while its database is away: senders are acknowledged, and all is stored once later."""
 
 import asyncio
-import os
 
 import pytest
+from tests.faults.scene import ACCEPT, QUICK
 from tests.support import (
     Logger,
     assert_conserved,
@@ -16,14 +16,7 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.faults,
-    pytest.mark.skipif(os.environ.get("HJ212_TEST_LONG") != "1", reason="long form: HJ212_TEST_LONG=1"),
-]
-
-ACCEPT = ("--unknown-mn", "accept")
-QUICK = {"database__retry_first_secs": 0.1, "database__retry_max_secs": 0.5, "database__statement_timeout_secs": 1}
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 async def assert_ready(gateway):
@@ -59,47 +52,6 @@ async def test_database_away_at_start(database, serve):
 async def has_logged(gateway, event):
     """Whether the gateway wrote an event."""
     return gateway.has_logged(event)
-
-
-@pytest.mark.parametrize("end", ["stopped", "killed"])
-async def test_database_away_under_load(database, serve, end):
-    """However the database ends: senders go on, memory stays flat, and all is there afterwards."""
-    await database.start(migrated=True)
-    gateway = serve(database.dsn, *ACCEPT, **QUICK)
-    await asyncio.to_thread(gateway.start)
-    async with running_loggers([Logger(f"LOAD{number:010d}", gateway.port) for number in range(8)]) as loggers:
-        await wait_acked(loggers, 1000)
-        if end == "killed":
-            database.kill()
-        await database.stop()
-        await wait_acked(loggers, 1000)
-        before = gateway.memory_bytes()
-        await wait_acked(loggers, 5000)
-        assert gateway.memory_bytes() < 1.2 * before
-        await assert_ready(gateway)
-        metrics = await asyncio.to_thread(gateway.metrics)
-        assert metrics["hj212gw_journal_pending_packets"] > 5000
-        await database.start()
-        await wait_until(lambda: has_logged(gateway, "store.recovered"))
-        await wait_acked(loggers, 500)
-    await finish(gateway, loggers)
-
-
-async def test_database_that_does_not_answer(database, serve):
-    """Frozen longer than a statement may take: the gateway gives up on it, goes on, and comes back."""
-    await database.start(migrated=True)
-    gateway = serve(database.dsn, *ACCEPT, **QUICK)
-    await asyncio.to_thread(gateway.start)
-    async with running_loggers([Logger(f"COLD{number:010d}", gateway.port) for number in range(4)]) as loggers:
-        await wait_acked(loggers, 500)
-        database.freeze()
-        await wait_until(lambda: has_logged(gateway, "store.lost"))
-        await wait_acked(loggers, 500)
-        await assert_ready(gateway)
-        database.thaw()
-        await wait_until(lambda: has_logged(gateway, "store.recovered"))
-        await wait_acked(loggers, 500)
-    await finish(gateway, loggers)
 
 
 async def test_schema_that_is_not_there_yet(database, serve):

@@ -1,21 +1,25 @@
 """The drain between a real journal and a real database: nothing twice, nothing lost, nothing late."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 from tests.gateway.support import DRAIN_LIMITS, MN, Counts, eventually, frame, live_gateway
+from tests.proxy import Proxy
 from tests.support import secs
 
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalCorrupt
+from hj212gw.journal import Record
 from hj212gw.protocol.times import format_data_time
 from hj212gw.registry import InputFile, import_files
 from hj212gw.registry.cells import format_moment
 from hj212gw.store.loggers import add_found_loggers
 from hj212gw.store.migrate import migrate
 from hj212gw.store.registry import RegistryStore
+from hj212gw.store.rows import Batch, PacketRows
 
 
 @pytest.fixture
@@ -256,3 +260,27 @@ async def test_packets_of_any_shape_do_not_stop_it(tmp_path, database):
         await keep(line, *frames)
         await database.stored(len(frames))
         await eventually(lambda: live.journal.stats().pending_records == 0)
+
+
+async def test_failed_batch_leaves_nothing_for_the_collector(tmp_path, database):
+    """What a lost batch held is free at once: the collector of cycles comes rarely, and each batch is megabytes."""
+    async with Proxy(database.dsn) as proxy, live_gateway(tmp_path, dsn=proxy.dsn) as live:
+        line = await live.connect()
+        await keep(line, *[current(number) for number in range(20)])
+        await database.stored(20)
+        gc.collect()
+        gc.disable()
+        try:
+            for round_ in range(1, 4):
+                proxy.cut_after = b"readings_rtd"
+                await keep(line, *[current(20 * round_ + number) for number in range(20)])
+                await database.stored(20 + 20 * round_)
+                assert proxy.cuts == round_
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            held = [found for found in gc.garbage if isinstance(found, Batch | PacketRows | Record)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert held == []

@@ -98,6 +98,9 @@ async def lose_answer(dsn):
         line.go_on()
         assert await writer.open(NOW) == 2
         assert writer.take_unanswered(2) is None
+        await writer.write(make_batch(logger_id, 4)._replace(after=2, upto=3))
+        assert await writer.open(NOW) == 3
+        assert writer.take_unanswered(3) is None, "the answer came, and it was counted by then"
 
 
 def test_answer_to_commit_lost(postgres_dsn):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hj212gw.cli.check import GIB, Check, find_existing, judge_days_left
+from hj212gw.cli.files import SPARE_FILES, read_hard_limit
 from hj212gw.config import Settings, options, read_value
 from hj212gw.errors import JournalError
 from hj212gw.journal.layout import list_journals
@@ -35,6 +36,7 @@ def check_machine(settings: Settings) -> Iterator[Check]:
     yield _check_disk(settings)
     yield from _check_journal_days(settings)
     yield from check_files({name: read_value(settings, name) for name in options() if name.endswith("_file")})
+    yield check_open_files(settings.gateway.max_sessions, read_hard_limit())
     yield _check_clock(datetime.now(UTC))
     yield _check_sync(read_sync())
 
@@ -117,6 +119,21 @@ def check_files(files: dict[str, Path | None]) -> Iterator[Check]:
             yield Check(option, "warning", f"{path} can be written by every user", f"run: chmod 644 {path}")
         else:
             yield Check(option, "ok", f"{path} can be read")
+
+
+def check_open_files(max_sessions: int, limit: int | None) -> Check:
+    """Tell whether the gateway may open as many connections as its settings say.
+
+    Args:
+        max_sessions: that the settings allow.
+        limit: the hard limit of open files, to which the gateway raises its own; None where there is none.
+    """
+    if limit is None or limit >= max_sessions + SPARE_FILES:
+        found = "no limit" if limit is None else f"up to {limit}, which the gateway takes at its start"
+        return Check("open files", "ok", found)
+    found = f"up to {limit} for at most {max_sessions} connections"
+    step = f"raise the hard limit (LimitNOFILE={max_sessions + SPARE_FILES}), or lower gateway.max_sessions"
+    return Check("open files", "warning", found, step)
 
 
 def _check_clock(now: datetime) -> Check:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw import telemetry
+from hj212gw.cli.files import raise_file_limit
 from hj212gw.cli.reloading import Reloader, make_limits, make_retention
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
@@ -97,6 +98,7 @@ async def open_gateway(
         Hj212Error: the port or the journal cannot be had; or, at the end, the fault that stopped the gateway.
     """
     _calm_garbage_collector()
+    raise_file_limit()
     clock = make_clock(settings)
     gateway = make_gateway(settings, dsn, clock, shares_port=part.worker_count > 1)
     async with AsyncExitStack() as stack:

@@ -168,7 +168,10 @@ class Drain:
             try:
                 following = await self._make(batch.upto, limits)
             finally:
-                await storing
+                try:
+                    await storing
+                finally:
+                    del storing  # a fault's traceback that leads back to the fault would keep the batch in memory
             batch = following if not self._is_due(limits) else None
 
     async def _make(self, after: int, limits: DrainLimits) -> Batch | None:

@@ -141,14 +141,15 @@ class Writer:
             StoreUnavailable: the position is not known to have moved; open again and go on from the one found.
         """
         connection = self.connection
-        self._unanswered = None
         try:
             try:
-                return await self._write_whole(connection, batch)
+                outcome = await self._write_whole(connection, batch)
             except DECOMPRESSION_LIMIT:
-                return await self._write_parts(connection, batch)
+                outcome = await self._write_parts(connection, batch)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable(str(sort_error(error))) from error
+        self._unanswered = None
+        return outcome
 
     async def note_idle(self, position: int, drained_through: datetime, activity: list[Activity]) -> None:
         """Tell the database that nothing that arrived before `drained_through` is waiting, and who was heard.
@@ -211,7 +212,7 @@ class Writer:
         try:
             async with connection.transaction():
                 outcome = await self._copy(connection, batch)
-                self._unanswered = batch.upto, outcome
+                self._unanswered = batch.upto, outcome  # until COMMIT is answered
             return outcome
         except REFUSALS as error:
             if not is_refusal(error):
