@@ -16,7 +16,7 @@ from tests.conftest import execute, with_database
 from hj212gw import cli
 from hj212gw.cli import doctor_database
 from hj212gw.cli.check import judge_days_left
-from hj212gw.config import load_settings
+from hj212gw.config_loading import load_settings
 from hj212gw.store import migrate as migrations
 from hj212gw.store.embedded import EmbeddedServer
 from hj212gw.store.engine import Engine, foresee_versions, judge_versions, read_daily_growth

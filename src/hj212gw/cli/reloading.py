@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hj212gw import logs, telemetry_access
-from hj212gw.config import Settings, options, read_value
+from hj212gw.config import Settings, options
+from hj212gw.config_options import read_value
 from hj212gw.errors import ConfigError
 from hj212gw.gateway.limits import GatewayLimits, Shares
 from hj212gw.gateway.networks import Access, NetworkList

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hj212gw import telemetry
+from hj212gw import telemetry_store
 from hj212gw.errors import ConfigError, JournalError, JournalUnwritable
 from hj212gw.journal import Journal, JournalObserver, JournalSettings, JournalStats
 
@@ -87,7 +87,7 @@ class Orphans:
             try:
                 await self._drain_one(directory)
             except (JournalError, ConfigError) as error:
-                telemetry.journal_left(str(directory), error)
+                telemetry_store.journal_left(str(directory), error)
 
     async def _run(self) -> None:
         while not self._stopped.is_set():
@@ -103,17 +103,17 @@ class Orphans:
         try:
             return self._find()
         except OSError as error:
-            telemetry.journal_left(str(self._settings.directory), error)
+            telemetry_store.journal_left(str(self._settings.directory), error)
             return []
 
     async def _drain_one(self, directory: Path) -> None:
-        observer = JournalObserver(on_damage=lambda damage: telemetry.journal_damaged(str(damage.path)))
+        observer = JournalObserver(on_damage=lambda damage: telemetry_store.journal_damaged(str(damage.path)))
         journal = Journal.open(replace(self._settings, directory=directory, reserve_bytes=0), observer=observer)
         self._journal = journal
         try:
-            telemetry.journal_adopted(str(directory), str(journal.uuid))
+            telemetry_store.journal_adopted(str(directory), str(journal.uuid))
             if await self._empty(journal):
-                telemetry.journal_emptied(str(directory), str(journal.uuid))
+                telemetry_store.journal_emptied(str(directory), str(journal.uuid))
         finally:
             self._journal = self._drain = None
             await _finish(asyncio.ensure_future(journal.close()))
