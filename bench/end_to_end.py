@@ -119,9 +119,8 @@ def cpu_secs(pid):
 
 
 async def wait_stored(connection, count):
-    """Wait until that many packets are committed: by what each batch notes, since to count rows again and again takes
-    the database's time; and then see that the rows are there.
-    """
+    """Wait until that many packets are committed, and see that the rows are there; return when they were."""
+    # Each batch notes its packets: to count rows again and again would take the database's time.
     while (await connection.fetchval("SELECT sum(packets) FROM hj212.archive_days") or 0) < count:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     stored = time.perf_counter()

@@ -7,13 +7,14 @@ from hj212gw.protocol import encode_frame
 from hj212gw.protocol.times import format_data_time, format_qn
 
 MN = "530402A00000000000000DE0"
+_REUSED = 4  # the packet that has the QN of the one before
 
 
 def make_odd_frames(now: datetime) -> list[bytes]:
     """What field data loggers send beside plain readings, and what they get wrong; a broken CRC comes last.
 
-    An hour value and its replacement, minute data, an equipment's state, an analyser's serial, a part of an upload
-    whose other part never comes, and a clock set to 2040.
+    An hour value and its replacement, minute data, an equipment's state, the same QN with another state, an analyser's
+    serial, a part of an upload whose other part never comes, and a clock set to 2040.
     """
     hour = format_data_time((now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0))
     minute = format_data_time((now - timedelta(minutes=20)).replace(second=0, microsecond=0))
@@ -31,6 +32,7 @@ def make_odd_frames(now: datetime) -> list[bytes]:
         ),
         ("2051", "5", f"DataTime={minute};w01018-Min=21.0,w01018-Avg=22.0,w01018-Max=23.0,w01018-Flag=N"),
         ("2021", "5", f"DataTime={present};SB1-RS=1;SB2-RS=0"),
+        ("2021", "5", f"DataTime={present};SB1-RS=1;SB2-RS=1"),
         ("3019", "5", f"DataTime={present};PolId=w01018;w01018-SN=010000A8900016F000169DC0"),
         ("2051", "7;PNUM=2;PNO=1", f"DataTime={minute};w21003-Avg=1.2,w21003-Flag=N"),
         ("2011", "5", "DataTime=20400101080000;w01018-Rtd=23.1,w01018-Flag=N"),
@@ -38,7 +40,7 @@ def make_odd_frames(now: datetime) -> list[bytes]:
     ]
     frames = []
     for number, (cn, flag, area) in enumerate(fields):
-        qn = format_qn(now + timedelta(milliseconds=number))
+        qn = format_qn(now + timedelta(milliseconds=number - (number == _REUSED)))
         segment = f"QN={qn};ST=32;CN={cn};PW=123456;MN={MN};Flag={flag};CP=&&{area}&&"
         frames.append(encode_frame(segment.encode()))
     frames[-1] = frames[-1].replace(b"w01018-Rtd=23.4", b"w01018-Rtd=93.4")

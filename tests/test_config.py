@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from hj212gw import config_docs
-from hj212gw.config import Settings, load_settings, options, read_value, sources
+from hj212gw.config import Settings, options
+from hj212gw.config_loading import load_settings, sources
+from hj212gw.config_options import read_value
 from hj212gw.errors import ConfigError
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "hj212gw.example.toml"

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hj212gw import http, telemetry
+from hj212gw import http, telemetry_gateway
 from hj212gw.errors import ConfigError
 from hj212gw.http import HttpServer, Readiness
 from hj212gw.merging import MergedMetrics, Snapshot
@@ -114,7 +114,7 @@ async def test_readiness_may_be_awaited_and_metrics_be_others(gateway):
 
 async def test_metrics_are_prometheus_text(address, gateway):
     """What is counted can be read by Prometheus, without the `_created` twins."""
-    telemetry.frames_received(7)
+    telemetry_gateway.frames_received(7)
     status, headers, body = await ask(address, "/metrics")
     families = {family.name: family for family in text_string_to_metric_families(body.decode())}
     assert status == 200

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from hj212gw import metrics
+from hj212gw import telemetry
 from hj212gw.merging import MergedMetrics, Snapshot, merge_values, take_snapshot
-from hj212gw.metrics import GAUGE_MERGES, REGISTRY, Merge
+from hj212gw.telemetry import GAUGE_MERGES, REGISTRY, Merge
 
 NAN = math.nan
 
@@ -162,7 +162,7 @@ def test_page_of_the_product_keeps_its_families():
 
 def test_snapshot_comes_back_from_json():
     """As a document of names and numbers, and nothing else is taken for one."""
-    snapshot = take_snapshot(metrics.REGISTRY)
+    snapshot = take_snapshot(telemetry.REGISTRY)
     assert Snapshot.parse(snapshot._asdict()).counters == snapshot.counters
     for wrong in (
         {},

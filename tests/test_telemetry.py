@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hj212gw import events, logs, metrics, telemetry, telemetry_access
+from hj212gw import events, logs, telemetry, telemetry_access, telemetry_gateway, telemetry_store
 from hj212gw.config import LogSettings
 from hj212gw.errors import ConfigError, JournalUnwritable, SchemaMismatch, StoreUnavailable
 from hj212gw.logs import configure
@@ -80,8 +80,7 @@ CALLS = [
 ]
 
 
-MODULES = (telemetry, telemetry_access)
-TOOLS = {"tell", "host_of", "error_facts"}  # what the modules are made with
+MODULES = (telemetry_access, telemetry_gateway, telemetry_store)
 
 
 def function_of(name):
@@ -106,7 +105,7 @@ def samples():
     """Every series of ours with its value."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in metrics.REGISTRY.collect()
+        for family in telemetry.REGISTRY.collect()
         for sample in family.samples
         if family.name.startswith("hj212gw_") and not sample.name.endswith("_created")
     }
@@ -114,7 +113,7 @@ def samples():
 
 def value(name, **labels):
     """One series' value."""
-    return metrics.REGISTRY.get_sample_value(f"hj212gw_{name}", labels)
+    return telemetry.REGISTRY.get_sample_value(f"hj212gw_{name}", labels)
 
 
 def changed(call):
@@ -152,7 +151,7 @@ def test_table_of_calls_is_complete():
         for name, member in inspect.getmembers(module, inspect.isfunction)
         if member.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert {name for name, _, _ in CALLS} == functions - TOOLS
+    assert {name for name, _, _ in CALLS} == functions
     assert {event for _, _, event in CALLS if event} == set(events.EVENTS)
 
 
@@ -168,15 +167,15 @@ def test_all_series_are_there_from_the_start_and_are_few():
     """Every label value is exported before it happened, and all of them stay under 300."""
     series = samples()
     assert len(series) < 300
-    for reason in metrics.REJECT_REASONS:
+    for reason in telemetry.REJECT_REASONS:
         assert ("hj212gw_frames_rejected_total", (("reason", reason),)) in series
-    for reason in metrics.SESSION_ENDS:
+    for reason in telemetry.SESSION_ENDS:
         assert ("hj212gw_sessions_closed_total", (("reason", reason),)) in series
 
 
 def test_names_follow_the_house_rules():
     """Counters end in _total, durations are seconds, and no label is open."""
-    for family in metrics.REGISTRY.collect():
+    for family in telemetry.REGISTRY.collect():
         if not family.name.startswith("hj212gw_"):
             continue
         assert re.fullmatch(r"[a-z0-9_]+", family.name)
@@ -189,14 +188,14 @@ def test_names_follow_the_house_rules():
 @pytest.mark.parametrize(
     ("call", "series", "label"),
     [
-        (lambda: telemetry.session_closed(1, "p:1", "gremlins"), "sessions_closed_total", "reason"),
-        (lambda: telemetry.frame_rejected("gremlins", "p:1", ""), "frames_rejected_total", "reason"),
-        (lambda: telemetry.reject_dropped("gremlins", 1), "rejects_dropped_total", "reason"),
-        (lambda: telemetry.logger_seen("mn", "gremlins"), "loggers_questioned_total", "verdict"),
-        (lambda: telemetry.packets_quarantined(1, "gremlins"), "packets_quarantined_total", "reason"),
-        (lambda: telemetry.acks_sent("3020", 1), "acks_sent_total", "cn"),
-        (lambda: telemetry.batch_stored(1.0, 1, 1, "gremlins"), "store_batch_duration_seconds_count", "path"),
-        (lambda: telemetry.store_failed(OSError("gremlins")), "store_failures_total", "reason"),
+        (lambda: telemetry_gateway.session_closed(1, "p:1", "gremlins"), "sessions_closed_total", "reason"),
+        (lambda: telemetry_gateway.frame_rejected("gremlins", "p:1", ""), "frames_rejected_total", "reason"),
+        (lambda: telemetry_gateway.reject_dropped("gremlins", 1), "rejects_dropped_total", "reason"),
+        (lambda: telemetry_gateway.logger_seen("mn", "gremlins"), "loggers_questioned_total", "verdict"),
+        (lambda: telemetry_gateway.packets_quarantined(1, "gremlins"), "packets_quarantined_total", "reason"),
+        (lambda: telemetry_gateway.acks_sent("3020", 1), "acks_sent_total", "cn"),
+        (lambda: telemetry_store.batch_stored(1.0, 1, 1, "gremlins"), "store_batch_duration_seconds_count", "path"),
+        (lambda: telemetry_store.store_failed(OSError("gremlins")), "store_failures_total", "reason"),
     ],
 )
 def test_unknown_label_value_counts_as_other(call, series, label):
@@ -209,37 +208,38 @@ def test_unknown_label_value_counts_as_other(call, series, label):
 
 def test_counts_are_added_in_one_step():
     """Batch-wise functions add their count, not one."""
-    assert changed(lambda: telemetry.packets_stored(250)) == {"hj212gw_packets_stored_total": 250}
-    assert changed(lambda: telemetry.noise_discarded(70, 3)) == {
+    assert changed(lambda: telemetry_gateway.packets_stored(250)) == {"hj212gw_packets_stored_total": 250}
+    assert changed(lambda: telemetry_gateway.noise_discarded(70, 3)) == {
         "hj212gw_noise_discarded_bytes_total": 70,
         "hj212gw_noise_discarded_spans_total": 3,
     }
     assert (
-        changed(lambda: telemetry.journal_committed(10, 4000, 0.002))["hj212gw_journal_committed_bytes_total"] == 4000
+        changed(lambda: telemetry_store.journal_committed(10, 4000, 0.002))["hj212gw_journal_committed_bytes_total"]
+        == 4000
     )
 
 
 def test_ack_times_are_observed_one_by_one():
     """Three times given together are three observations."""
     before = value("ack_duration_seconds_count"), value("ack_duration_seconds_bucket", le="0.002")
-    telemetry.acks_observed([0.0015, 0.5, 40.0])
+    telemetry_gateway.acks_observed([0.0015, 0.5, 40.0])
     assert value("ack_duration_seconds_count") == before[0] + 3
     assert value("ack_duration_seconds_bucket", le="0.002") == before[1] + 1
 
 
 def test_nothing_quarantined_or_released_tells_nothing(log):
     """A count of zero is no event."""
-    telemetry.packets_quarantined(0, "rows_refused")
-    telemetry.packets_released(0)
+    telemetry_gateway.packets_quarantined(0, "rows_refused")
+    telemetry_gateway.packets_released(0)
     assert log.getvalue() == ""
 
 
 def test_journal_gauges_show_the_last_measurement():
     """The age of nothing is NaN, with which no alert compares true."""
-    telemetry.journal_measured(5, 2000, 1.7e9, 64_000)
+    telemetry_store.journal_measured(5, 2000, 1.7e9, 64_000)
     assert value("journal_pending_packets") == 5
     assert value("journal_oldest_pending_timestamp_seconds") == 1.7e9
-    telemetry.journal_measured(0, 0, None, 64_000)
+    telemetry_store.journal_measured(0, 0, None, 64_000)
     assert math.isnan(value("journal_oldest_pending_timestamp_seconds"))
     assert value("journal_size_bytes") == 64_000
 
@@ -247,17 +247,17 @@ def test_journal_gauges_show_the_last_measurement():
 def test_full_journal_is_a_gauge_and_a_counter():
     """The gauge says whether loggers wait now, the counter how often they had to."""
     before = value("journal_filled_total")
-    telemetry.journal_filled("max_bytes")
+    telemetry_store.journal_filled("max_bytes")
     assert (value("journal_full"), value("journal_filled_total")) == (1, before + 1)
-    telemetry.journal_freed()
+    telemetry_store.journal_freed()
     assert value("journal_full") == 0
 
 
 def test_partitions_that_are_not_needed_have_no_end():
     """With hypertables there is nothing to run out of."""
-    telemetry.partitions_ensured(0, 0, None)
+    telemetry_store.partitions_ensured(0, 0, None)
     assert math.isnan(value("partitions_ahead_timestamp_seconds"))
-    telemetry.partitions_ensured(0, 0, datetime(2030, 1, 1, tzinfo=UTC))
+    telemetry_store.partitions_ensured(0, 0, datetime(2030, 1, 1, tzinfo=UTC))
     assert value("partitions_ahead_timestamp_seconds") == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -265,7 +265,7 @@ def test_repeats_of_a_host_are_counted_as_suppressed(log):
     """Another port of the same host is the same peer to the filter."""
     before = value("log_lines_suppressed_total")
     for port in range(5):
-        telemetry.frame_rejected("crc", f"10.9.9.9:{port}", "bad")
+        telemetry_gateway.frame_rejected("crc", f"10.9.9.9:{port}", "bad")
     assert len(log.getvalue().splitlines()) == 1
     assert value("log_lines_suppressed_total") == before + 4
 

@@ -1,19 +1,20 @@
 """Settings: a section per component, and the only reader of environment and TOML file.
 
-A value comes from, strongest first: a command's flag, the environment (`HJ212GW_SECTION__NAME`), the TOML file,
-the default. `load_settings` remembers where each value came from, so that an error and `config show` can say it.
+`config_loading` puts together what comes from where.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -23,16 +24,16 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-from hj212gw import config_layers
-from hj212gw.config_access import LimitsSettings, Networks, TlsSettings, networks_field
-from hj212gw.config_layers import Given
-from hj212gw.config_options import Option, Section, options_of
+from hj212gw.config_options import Option, check_networks, options_of, split_list
 from hj212gw.errors import ConfigError
+
+Fault = tuple[tuple[int | str, ...], Any]  # where it is, and what came
 
 ENV_PREFIX = "HJ212GW_"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -49,6 +50,19 @@ def _check_dsn(dsn: SecretStr) -> SecretStr:
 
 Dsn = Annotated[SecretStr, AfterValidator(_check_dsn)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+_NETWORKS = {"accepted": "a list of networks such as 10.0.0.0/8 or fd00::/8"}
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(check_networks)]
+
+
+def networks_field(description: str, *examples: str) -> Any:
+    """Make the field of an option that takes networks; none is the default."""
+    return Field(default=(), description=description, examples=[list(examples)], json_schema_extra=dict(_NETWORKS))
+
+
+class Section(BaseModel):
+    """Base of the settings' sections: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class GatewaySettings(Section):
@@ -103,6 +117,69 @@ class GatewaySettings(Section):
     )
     proxy_networks: Networks = networks_field(
         "Networks of proxies, whose connections begin with a PROXY protocol header of version 2", "10.1.0.10/32"
+    )
+
+
+class TlsSettings(Section):
+    """A second port for data loggers that speak TLS; the plain port stays."""
+
+    host: str = Field(default="0.0.0.0", description="Address the TLS port listens on")  # noqa: S104 - loggers are outside
+    port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="TCP port for TLS; 0 takes any free one; not set: no TLS",
+        examples=[9214],
+    )
+    certificate_file: Path | None = Field(
+        default=None,
+        description="PEM file of the gateway's certificate, those that vouch for it behind it",
+        examples=["/etc/hj212gw/gateway.pem"],
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="PEM file of its private key, without a password",
+        examples=["/etc/hj212gw/gateway.key"],
+    )
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that check data loggers' certificates; not set: none is asked for",
+        examples=["/etc/hj212gw/loggers-ca.pem"],
+    )
+    require_client_certificate: bool = Field(
+        default=False, description="Whether a data logger without a certificate is turned away on the TLS port"
+    )
+    bind_mn: Literal["off", "warn"] = Field(
+        default="warn",
+        description="warn: packets of an MN that the client's certificate does not name are acknowledged, stored and"
+        " flagged `foreign_certificate`",
+    )
+
+
+class LimitsSettings(Section):
+    """How much one data logger or one peer may send; 0 is no limit. Slowed down first, cut off only when abusive."""
+
+    packets_per_minute_per_mn: int = Field(
+        default=600, ge=0, le=10_000_000, description="Packets a minute of one MN; its connection is read no faster"
+    )
+    burst_packets_per_mn: int = Field(
+        default=6000, ge=1, le=10_000_000, description="Packets of one MN taken at full speed after a quiet time"
+    )
+    rejects_per_minute: int = Field(
+        default=120,
+        ge=0,
+        le=10_000_000,
+        description="Rejects and KiB of noise a minute of one connection; it is read no faster, and closed when ten"
+        " minutes' worth brought no good packet",
+    )
+    connections_per_mn: int = Field(
+        default=3, ge=0, le=10_000, description="Connections that speak for one MN; of more the stalest is closed"
+    )
+    connections_per_peer: int = Field(
+        default=0, ge=0, le=1_000_000, description="Connections of one address; many data loggers may share one"
+    )
+    first_frame_secs: float = Field(
+        default=300, ge=0, le=86_400, description="A connection that brought no frame after this is closed"
     )
 
 
@@ -229,7 +306,7 @@ class LogSettings(Section):
 
 
 class Settings(BaseSettings):
-    """Every option of the product; made by `load_settings`."""
+    """Every option of the product; made by `config_loading.load_settings`."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", validate_default=True
@@ -257,7 +334,7 @@ class Settings(BaseSettings):
         *_others: PydanticBaseSettingsSource,
         **_named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing by itself: `load_settings` merges, because it has to know each value's source."""
+        """Read nothing by itself: `config_loading` merges, because it has to know each value's source."""
         return (init_settings,)
 
     @model_validator(mode="before")
@@ -269,86 +346,47 @@ class Settings(BaseSettings):
         return values
 
 
-class SourcedValue(NamedTuple):
-    """An option's value, fit for printing, and where it came from: default, file …, env … or flag."""
+def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings | list[Fault]:
+    """Make settings of nested values, or list what is wrong with them.
 
-    name: str
-    value: Any
-    source: str
+    Args:
+        values: sections by name, options by theirs; what is not there is the default.
+        origins: by full name of an option, where its value came from.
+    """
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        return [(fault["loc"], fault["input"]) for fault in error.errors(include_url=False)]
+    settings._origins = MappingProxyType(dict(origins))  # noqa: SLF001
+    return settings
+
+
+def origins_of(settings: Settings) -> Mapping[str, str]:
+    """Tell where values came from, by full name; what is not named is the default."""
+    return settings._origins  # noqa: SLF001
+
+
+def read_toml(file: Path) -> Mapping[str, Any]:
+    """Read the nested values of a TOML file.
+
+    Raises:
+        ConfigError: it is none, or cannot be read.
+    """
+    if not file.is_file():
+        raise ConfigError(f"the settings file {file} does not exist")
+    try:
+        return TomlConfigSettingsSource(Settings, toml_file=file)()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the settings file {file} is not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"the settings file {file} cannot be read: {error.strerror}") from error
+
+
+def read_environment() -> Mapping[str, Any]:
+    """Read the nested values of the environment's variables."""
+    return EnvSettingsSource(Settings)()
 
 
 def options() -> dict[str, Option]:
     """List every option by its name, in the order of the documentation."""
     return options_of(Settings, ENV_PREFIX)
-
-
-def load_settings(
-    file: Path | None = None,
-    overrides: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    simulated_clock: bool = False,
-) -> Settings:
-    """Read and check all settings.
-
-    Args:
-        file: a TOML file of the example's shape.
-        overrides: what flags say, by full name such as `gateway.port`; None means the flag was not given.
-        simulated_clock: whether the clock section may be used.
-
-    Raises:
-        ConfigError: an option is unknown or has a wrong value; every fault is named, one in a line.
-    """
-    flags = {name: Given(value, "flag") for name, value in overrides.items() if value is not None}
-    given = {**_read_file(file), **_read_env(), **flags}
-    known = options()
-    config_layers.refuse_unknown(given, known)
-    config_layers.read_dsn_file(given)
-    try:
-        settings = Settings(**config_layers.nest(given))
-    except ValidationError as error:
-        faults = [(fault["loc"], fault["input"]) for fault in error.errors(include_url=False)]
-        raise ConfigError(config_layers.explain(faults, given, known)) from None
-    settings._origins = MappingProxyType({name: source for name, (_, source) in given.items()})  # noqa: SLF001
-    values = {name: read_value(settings, name) for name in known}
-    config_layers.check_together(values, given, simulated_clock=simulated_clock)
-    return settings
-
-
-def sources(settings: Settings) -> list[SourcedValue]:
-    """List every option with its value and source; secrets are masked."""
-    origins = settings._origins  # noqa: SLF001
-    found = []
-    for name in options():
-        value = read_value(settings, name)
-        if isinstance(value, tuple):
-            value = ", ".join(value)
-        shown = value if value is None or isinstance(value, bool | int | float) else str(value)
-        found.append(SourcedValue(name, shown, origins.get(name, "default")))
-    return found
-
-
-def read_value(settings: Settings, name: str) -> Any:
-    """Read one option by its full name."""
-    section, _, inner = name.rpartition(".")
-    return getattr(getattr(settings, section) if section else settings, inner)
-
-
-def _read_file(file: Path | None) -> dict[str, Given]:
-    if file is None:
-        return {}
-    if not file.is_file():
-        raise ConfigError(f"the settings file {file} does not exist")
-    try:
-        layer = TomlConfigSettingsSource(Settings, toml_file=file)()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the settings file {file} is not TOML: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"the settings file {file} cannot be read: {error.strerror}") from error
-    return {name: Given(value, f"file {file}") for name, value in config_layers.flatten(layer)}
-
-
-def _read_env() -> dict[str, Given]:
-    known = options()
-    config_layers.refuse_unknown_env([name for name in os.environ if name.upper().startswith(ENV_PREFIX)], known)
-    layer = EnvSettingsSource(Settings)()
-    return {name: Given(value, f"env {known[name].env}") for name, value in config_layers.flatten(layer)}

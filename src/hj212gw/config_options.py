@@ -1,15 +1,8 @@
 """The options as the documentation and the errors show them, read from the settings' fields."""
 
+import ipaddress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
-
-from pydantic import BaseModel, ConfigDict
-
-
-class Section(BaseModel):
-    """Base of the settings' sections: nothing unknown, nothing changed later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Option(NamedTuple):
@@ -22,6 +15,20 @@ class Option(NamedTuple):
     default: Any
     example: Any
     is_secret: bool
+
+
+def split_list(value: Any) -> Any:
+    """Take the text of an environment variable, commas between its parts, for the list it means."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Write networks in their usual form.
+
+    Raises:
+        ValueError: one is no network.
+    """
+    return tuple(str(ipaddress.ip_network(network)) for network in networks)
 
 
 def options_of(settings_class: Any, env_prefix: str) -> dict[str, Option]:
@@ -66,3 +73,9 @@ def _accepted(field: Any) -> str:
     low = next((f"from {limit.ge}" for limit in field.metadata if hasattr(limit, "ge")), "above 0")
     high = next(limit.le for limit in field.metadata if hasattr(limit, "le"))
     return f"a {'whole number' if kind is int else 'number'} {low} to {high}"
+
+
+def read_value(settings: Any, name: str) -> Any:
+    """Read one option by its full name."""
+    section, _, inner = name.rpartition(".")
+    return getattr(getattr(settings, section) if section else settings, inner)

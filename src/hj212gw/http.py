@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 
 from hj212gw.errors import ConfigError
 from hj212gw.merging import Collector
-from hj212gw.metrics import REGISTRY
+from hj212gw.telemetry import REGISTRY
 
 MAX_REQUEST_BYTES = 8192
 MAX_CONNECTIONS = 64

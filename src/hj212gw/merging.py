@@ -8,20 +8,38 @@ it counted after its last snapshot is not known to anybody.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any, NamedTuple, Protocol
 
-from prometheus_client import Metric
-from prometheus_client.samples import Sample
-
-from hj212gw.metrics import GAUGE_MERGES, REGISTRY, Merge
+from hj212gw.telemetry import GAUGE_MERGES, REGISTRY, Merge
 
 _OWN_PROCESS = "process_"
+
+
+class Sample(Protocol):
+    """One series and its value."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+    def _replace(self, *, value: float) -> "Sample":
+        """Give the same series with another value."""
+        ...
+
+
+class Family(Protocol):
+    """What has one name: its kind, and a sample for each series."""
+
+    name: str
+    type: str
+    samples: list[Any]
 
 
 class Collector(Protocol):
     """What gives families of metrics: a registry, or several merged into one."""
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Any]:
         """Give all families with their samples."""
         ...
 
@@ -84,10 +102,10 @@ class MergedMetrics:
         gauges = {key: value for key, value in last.gauges.items() if not key.startswith(_OWN_PROCESS)}
         self._alive[worker] = Snapshot({}, gauges)
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """Give all families with their merged samples."""
         for family in self._own.collect():
-            merged = Metric(family.name, family.documentation, family.type, family.unit)
+            merged = copy(family)
             merge = self._gauge if family.type == "gauge" else self._sum
             merged.samples = [sample._replace(value=merge(family.name, sample)) for sample in family.samples]
             yield merged

@@ -1,72 +1,215 @@
-"""Every metric and every event of the project: one function counts and writes at most one line.
+"""Every metric of the project, made once, and what those share who move them and write the events' lines.
 
-Callers say what happened; names, labels and levels are decided in `metrics` and `events`. Labels are closed sets
-bound at import, so each child is exported as 0 from the start and counting looks nothing up. Counters that
-move with every packet take a count, for callers that work in batches, and write no line. A line that repeats
-within 10 s is counted instead of printed.
+One function counts and writes at most one line: those of `telemetry_gateway`, `telemetry_store`, `telemetry_access`.
+Callers say what happened; names, labels and levels are decided here and in `events`. Label values are closed sets,
+bound at start, so that all series are exported as 0 before anything happened and counting looks nothing up. Counters
+that move with every packet take a count, for callers that work in batches, and write no line.
+
+Of several worker processes one page is made (`merging`): counters and histograms are summed, and each gauge says
+here beside its name what is told of many values.
 """
 
 import math
-from collections.abc import Iterable
-from datetime import date, datetime
+import platform
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
-from hj212gw import logs
-from hj212gw.events import EVENTS
-from hj212gw.metrics import (
-    ACK_DURATION,
-    ACKS_SENT,
-    BATCH_DURATION,
-    DAY_DIGESTS,
-    FRAMES_ACCEPTED,
-    FRAMES_RECEIVED,
-    FRAMES_REJECTED,
-    JOURNAL_BYTES,
-    JOURNAL_DAMAGED,
-    JOURNAL_FAILURES,
-    JOURNAL_FILLED,
-    JOURNAL_FSYNC,
-    JOURNAL_IS_FULL,
-    JOURNAL_OLDEST,
-    JOURNAL_PENDING_BYTES,
-    JOURNAL_PENDING_PACKETS,
-    JOURNAL_RECORDS,
-    JOURNAL_SIZE,
-    JOURNALS_LEFT,
-    KEYS_REFUSED,
-    LINES_LOST,
-    LINES_SUPPRESSED,
-    LOGGERS_FOUND,
-    LOGGERS_QUESTIONED,
-    NOISE_BYTES,
-    NOISE_SPANS,
-    PACKETS_HELD,
-    PACKETS_QUARANTINED,
-    PACKETS_RELEASED,
-    PACKETS_REPEATED,
-    PACKETS_STORED,
-    PARTITIONS_AHEAD,
-    PARTITIONS_DROPPED,
-    PARTITIONS_MADE,
-    PROPOSALS_DROPPED,
-    READINGS_ODD,
-    READINGS_REPLACED,
-    READINGS_STORED,
-    REJECTS_DROPPED,
-    REJECTS_DROPPED_BYTES,
-    REJECTS_STORED,
-    SEAL_FAILURES,
-    SESSIONS_CLOSED,
-    SESSIONS_OPENED,
-    STORE_AWAY,
-    STORE_FAILURES,
-    STORE_RECOVERIES,
-    STORE_RETRIES,
-    STORE_WARNINGS,
-    WORKERS_LOST,
-    WORKERS_STARTED,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
+from hj212gw import __version__, logs
+from hj212gw.events import EVENTS
+
+REGISTRY = CollectorRegistry()
+
+
+class Merge(StrEnum):
+    """What a gauge of several processes says; values that are not a number count for nothing."""
+
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+
+
+# By the family's name; those of the process are prometheus_client's own.
+GAUGE_MERGES: dict[str, Merge] = {
+    "process_virtual_memory_bytes": Merge.SUM,
+    "process_resident_memory_bytes": Merge.SUM,
+    "process_start_time_seconds": Merge.MIN,
+    "process_open_fds": Merge.SUM,
+    "process_max_fds": Merge.MIN,
+    "hj212gw_build_info": Merge.MAX,
+}
+
+SESSION_ENDS = (
+    "peer", "idle", "reset", "stopped", "limit", "refused", "abuse", "silent", "handshake", "error", "fatal", "other",
+)  # fmt: skip
+REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
+QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
+LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
+ACK_CODES = ("9013", "9014", "other")
+STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
+STORE_WARNING_REASONS = ("timescaledb_outdated", "columnstore_missing", "retention_failed", "other")
+SUSPICIONS = ("wrong_pw", "foreign_peer", "foreign_certificate", "replayed_qn", "mn_conflict", "other")
+RELOAD_OUTCOMES = ("applied", "refused", "postponed", "other")
+BATCH_PATHS = ("copy", "upsert", "other")
+
+ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+FSYNC_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+BATCH_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def _counter(name: str, meaning: str) -> Counter:
+    return Counter(f"hj212gw_{name}", meaning, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, merge: Merge) -> Gauge:
+    GAUGE_MERGES[f"hj212gw_{name}"] = merge
+    return Gauge(f"hj212gw_{name}", meaning, registry=REGISTRY)
+
+
+def _counters(name: str, meaning: str, label: str, values: tuple[str, ...]) -> dict[str, Counter]:
+    family = Counter(f"hj212gw_{name}", meaning, [label], registry=REGISTRY)
+    return {value: family.labels(value) for value in values}
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"hj212gw_{name}", meaning, buckets=buckets, registry=REGISTRY)
+
+
+class BulkHistogram:
+    """A histogram that takes many observations at once, for what happens tens of thousands of times a second.
+
+    The library's own takes three locks an observation; here a batch is one pass over its sorted values.
+
+    Args:
+        name: with prefix, ends in `_seconds`.
+        meaning: its help text.
+        buckets: upper bounds, ascending, without infinity.
+    """
+
+    def __init__(self, name: str, meaning: str, buckets: tuple[float, ...]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._buckets = buckets
+        self._counts = [0] * (len(buckets) + 1)
+        self._sum = 0.0
+        REGISTRY.register(self)
+
+    def observe(self, values: Iterable[float]) -> None:
+        """Take observations, seconds."""
+        ordered = sorted(values)
+        self._sum += sum(ordered)
+        before = 0
+        for place, bound in enumerate(self._buckets):
+            reached = bisect_right(ordered, bound, before)
+            self._counts[place] += reached - before
+            before = reached
+        self._counts[-1] += len(ordered) - before
+
+    def collect(self) -> Iterator[Metric]:
+        """Show what was observed since the start, as the registry asks for it."""
+        bounds = [*map(floatToGoString, self._buckets), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
+        yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum)
+
+
+ProcessCollector(registry=REGISTRY)
+Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"], registry=REGISTRY).labels(
+    __version__, platform.python_version()
+).set(1)
+
+SESSIONS_OPENED = _counter("sessions_opened", "Connections accepted")
+SESSIONS_CLOSED = _counters("sessions_closed", "Connections ended, by reason", "reason", SESSION_ENDS)
+SESSIONS_RESTED = _counter("sessions_rested", "Times reading paused because a rate was over its limit")
+TLS_FAILURES = _counter("tls_failures", "Connections ended by a fault of TLS, in the handshake or later")
+PROXIES_REFUSED = _counter("proxies_refused", "Connections of proxies closed for want of a good PROXY header")
+SUSPICIONS_NOTED = _counters("suspicions", "Packets that make one suspicious, by what it is", "what", SUSPICIONS)
+SUSPICIONS_DROPPED = _counter(
+    "suspicions_dropped", "Suspicions counted here but not in the database: too many at a time"
+)
+CONFIG_RELOADS = _counters(
+    "config_reloads", "Times the settings were read again, by outcome", "outcome", RELOAD_OUTCOMES
+)
+FRAMES_RECEIVED = _counter("frames_received", "Frames seen: accepted plus rejected")
+FRAMES_ACCEPTED = _counter("frames_accepted", "Frames whose packet was read")
+FRAMES_REJECTED = _counters("frames_rejected", "Frames rejected, by reason", "reason", REJECT_REASONS)
+NOISE_BYTES = _counter("noise_discarded_bytes", "Bytes between frames that were discarded")
+NOISE_SPANS = _counter("noise_discarded_spans", "Spans of noise discarded")
+ACKS_SENT = _counters("acks_sent", "Answers sent, by command code", "cn", ACK_CODES)
+ACK_DURATION = BulkHistogram("hj212gw_ack_duration_seconds", "From a frame's last byte to its answer", ACK_BUCKETS)
+LOGGERS_QUESTIONED = _counters(
+    "loggers_questioned",
+    "Packets of an unknown MN or with a wrong PW, by verdict",
+    "verdict",
+    LOGGER_VERDICTS,
+)
+LOGGERS_FOUND = _counter("loggers_found", "Unknown MNs that were registered as found")
+KEYS_REFUSED = _counter("keys_refused", "Times the keys file changed and could not be read")
+PACKETS_STORED = _counter("packets_stored", "Packets committed to the database for the first time")
+PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
+PACKETS_QUARANTINED = _counters(
+    "packets_quarantined", "Packets stored but kept apart, by reason", "reason", QUARANTINE_REASONS
+)
+PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
+PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")
+PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
+REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
+REJECTS_DROPPED = _counters(
+    "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
+)
+REJECTS_DROPPED_BYTES = _counter("rejects_dropped_bytes", "Bytes of rejects that were not kept")
+READINGS_STORED = _counter("readings_stored", "Readings committed to the database for the first time")
+READINGS_ODD = _counter("readings_odd", "Readings with an impossible DataTime, kept apart")
+READINGS_REPLACED = _counter("readings_replaced", "Readings whose value was replaced; the old one is in history")
+JOURNAL_RECORDS = _counter("journal_committed_records", "Records made durable")
+JOURNAL_BYTES = _counter("journal_committed_bytes", "Bytes of records made durable")
+JOURNAL_FSYNC = _histogram("journal_fsync_duration_seconds", "Time of one durable group commit", FSYNC_BUCKETS)
+JOURNAL_PENDING_PACKETS = _gauge("journal_pending_packets", "Records not yet in the database", Merge.SUM)
+JOURNAL_PENDING_BYTES = _gauge("journal_pending_bytes", "Bytes of records not yet in the database", Merge.SUM)
+JOURNAL_OLDEST = _gauge(
+    "journal_oldest_pending_timestamp_seconds",
+    "Arrival of the oldest pending record; NaN when there is none",
+    Merge.MIN,
+)
+JOURNAL_OLDEST.set(math.nan)
+JOURNAL_SIZE = _gauge("journal_size_bytes", "Bytes of the journal's files", Merge.SUM)
+JOURNAL_IS_FULL = _gauge("journal_full", "1 while loggers wait for room", Merge.MAX)
+JOURNAL_FILLED = _counter("journal_filled", "Times the journal or its disk became full")
+JOURNAL_DAMAGED = _counter("journal_damaged", "Damaged segments kept aside")
+JOURNAL_FAILURES = _counter("journal_failures", "Writes or fsyncs that failed")
+JOURNALS_LEFT = _counter("journals_left", "Times a journal that no process fills could not be drained")
+WORKERS_STARTED = _counter("workers_started", "Worker processes started, the first time and again")
+WORKERS_LOST = _counter("workers_lost", "Worker processes that ended and were not asked to")
+BATCH_FAMILY = Histogram(
+    "hj212gw_store_batch_duration_seconds",
+    "Time of one database batch, by path",
+    ["path"],
+    buckets=BATCH_BUCKETS,
+    registry=REGISTRY,
+)
+BATCH_DURATION = {path: BATCH_FAMILY.labels(path) for path in BATCH_PATHS}
+STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the database is away, full or busy")
+STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
+STORE_WARNINGS = _counters("store_warnings", "Things found for an operator to do", "reason", STORE_WARNING_REASONS)
+STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
+STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
+PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
+PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
+PARTITIONS_AHEAD = _gauge(
+    "partitions_ahead_timestamp_seconds",
+    "The time up to which there are partitions; NaN when none are needed",
+    Merge.MIN,
+)
+PARTITIONS_AHEAD.set(math.nan)
+DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
+SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
+LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
+LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
 logs.tell_lost_lines(LINES_LOST.inc)
 
 
@@ -81,289 +224,11 @@ def host_of(peer: str) -> str:
     return peer.rpartition(":")[0] or peer
 
 
-# Gateway
-
-
-def gateway_started(host: str, port: int, **facts: Any) -> None:
-    """Tell that the gateway listens."""
-    tell("gateway.started", host=host, port=port, **facts)
-
-
-def gateway_ready() -> None:
-    """Tell that packets are accepted and kept."""
-    tell("gateway.readied")
-
-
-def gateway_stopping(reason: str) -> None:
-    """Tell that a stop began, and why."""
-    tell("gateway.stopping", reason=reason)
-
-
-def gateway_stopped(**facts: Any) -> None:
-    """Tell that the stop is complete."""
-    tell("gateway.stopped", **facts)
-
-
-def worker_started(index: int, pid: int) -> None:
-    """Count a worker process that was started."""
-    WORKERS_STARTED.inc()
-    tell("worker.started", str(index), worker=index, pid=pid)
-
-
-def worker_lost(index: int, pid: int, how: str, wait_secs: float) -> None:
-    """Count a worker process that ended by itself, and tell when another takes its place."""
-    WORKERS_LOST.inc()
-    tell("worker.lost", str(index), worker=index, pid=pid, how=how, again_in_secs=round(wait_secs, 3))
-
-
-# Sessions and frames
-
-
-def session_opened(session_id: int, peer: str) -> None:
-    """Count a connection."""
-    SESSIONS_OPENED.inc()
-    tell("session.opened", host_of(peer), session_id=session_id, peer=peer)
-
-
-def session_closed(session_id: int, peer: str, reason: str, **facts: Any) -> None:
-    """Count a connection's end and tell what it carried; `reason` is one of `SESSION_ENDS`."""
-    SESSIONS_CLOSED.get(reason, SESSIONS_CLOSED["other"]).inc()
-    key = f"{reason} {host_of(peer)}"
-    tell("session.closed", key, session_id=session_id, peer=peer, reason=reason, **facts)
-
-
-def frames_received(count: int) -> None:
-    """Count frames seen, good or bad."""
-    FRAMES_RECEIVED.inc(count)
-
-
-def frames_accepted(count: int) -> None:
-    """Count frames whose packet was read."""
-    FRAMES_ACCEPTED.inc(count)
-
-
-def frame_rejected(reason: str, peer: str, detail: str) -> None:
-    """Count a rejected frame and tell what was wrong; `reason` is one of `REJECT_REASONS`."""
-    FRAMES_REJECTED.get(reason, FRAMES_REJECTED["other"]).inc()
-    tell("frame.rejected", f"{reason} {host_of(peer)}", reason=reason, peer=peer, detail=detail)
-
-
-def noise_discarded(byte_count: int, span_count: int) -> None:
-    """Count bytes between frames that were thrown away."""
-    NOISE_BYTES.inc(byte_count)
-    NOISE_SPANS.inc(span_count)
-
-
-def acks_sent(cn: str, count: int) -> None:
-    """Count answers sent; `cn` is 9013 or 9014."""
-    ACKS_SENT.get(cn, ACKS_SENT["other"]).inc(count)
-
-
-def acks_observed(all_secs: Iterable[float]) -> None:
-    """Record the times from a frame's last byte to its answer."""
-    ACK_DURATION.observe(all_secs)
-
-
-def logger_seen(mn: str, verdict: str) -> None:
-    """Count a packet that admission questioned; `verdict` is one of `LOGGER_VERDICTS`."""
-    LOGGERS_QUESTIONED.get(verdict, LOGGERS_QUESTIONED["other"]).inc()
-    tell("logger.questioned", f"{verdict} {mn[:40]}", mn=mn, verdict=verdict)
-
-
-def loggers_found(count: int, example_mn: str) -> None:
-    """Count unknown MNs that were registered as found, and name one of them."""
-    LOGGERS_FOUND.inc(count)
-    tell("loggers.found", count=count, mn=example_mn)
-
-
-def keys_refused(error: BaseException) -> None:
-    """Tell that the keys file changed and cannot be read, or a line of it is wrong."""
-    KEYS_REFUSED.inc()
-    tell("keys.refused", **error_facts(error))
-
-
-# Packets and readings
-
-
-def packets_stored(count: int) -> None:
-    """Count packets committed to the database for the first time."""
-    PACKETS_STORED.inc(count)
-
-
-def packets_repeated(count: int) -> None:
-    """Count packets the database already had."""
-    PACKETS_REPEATED.inc(count)
-
-
-def packets_quarantined(count: int, reason: str) -> None:
-    """Count packets kept apart; `reason` is one of `QUARANTINE_REASONS`."""
-    PACKETS_QUARANTINED.get(reason, PACKETS_QUARANTINED["other"]).inc(count)
-    if count:
-        tell("packets.quarantined", reason, count=count, reason=reason)
-
-
-def packets_held(count: int) -> None:
-    """Count packets of unregistered loggers stored without readings."""
-    PACKETS_HELD.inc(count)
-
-
-def packets_released(count: int) -> None:
-    """Count held packets whose readings were stored now."""
-    PACKETS_RELEASED.inc(count)
-    if count:
-        tell("packets.released", count=count)
-
-
-def rejects_stored(count: int) -> None:
-    """Count rejects committed to the database."""
-    REJECTS_STORED.inc(count)
-
-
-def reject_dropped(reason: str, byte_count: int) -> None:
-    """Count a reject the journal has no share left for, and tell it once in a while."""
-    REJECTS_DROPPED.get(reason, REJECTS_DROPPED["other"]).inc()
-    REJECTS_DROPPED_BYTES.inc(byte_count)
-    tell("reject.dropped", reason, reason=reason, bytes=byte_count)
-
-
-def proposals_dropped(count: int) -> None:
-    """Count proposals that were not noted: too many different ones between two batches."""
-    PROPOSALS_DROPPED.inc(count)
-
-
-def readings_stored(count: int) -> None:
-    """Count readings committed to the database for the first time."""
-    READINGS_STORED.inc(count)
-
-
-def readings_odd(count: int) -> None:
-    """Count readings with an impossible DataTime."""
-    READINGS_ODD.inc(count)
-
-
-def readings_replaced(count: int) -> None:
-    """Count readings whose value was replaced."""
-    READINGS_REPLACED.inc(count)
-
-
-# Journal
-
-
-def journal_committed(records: int, byte_count: int, secs: float) -> None:
-    """Count one durable group and record how long its commit took."""
-    JOURNAL_RECORDS.inc(records)
-    JOURNAL_BYTES.inc(byte_count)
-    JOURNAL_FSYNC.observe(secs)
-
-
-def journal_measured(
-    pending_packets: int, pending_bytes: int, oldest_timestamp_secs: float | None, total_bytes: int
-) -> None:
-    """Show how much waits for the database and how big the journal is."""
-    JOURNAL_PENDING_PACKETS.set(pending_packets)
-    JOURNAL_PENDING_BYTES.set(pending_bytes)
-    JOURNAL_OLDEST.set(math.nan if oldest_timestamp_secs is None else oldest_timestamp_secs)
-    JOURNAL_SIZE.set(total_bytes)
-
-
-def journal_filled(why: str) -> None:
-    """Tell that loggers have to wait for room."""
-    JOURNAL_FILLED.inc()
-    JOURNAL_IS_FULL.set(1)
-    tell("journal.filled", why=why)
-
-
-def journal_freed() -> None:
-    """Tell that there is room again."""
-    JOURNAL_IS_FULL.set(0)
-    tell("journal.freed")
-
-
-def journal_damaged(path: str) -> None:
-    """Count a damaged segment that was kept aside."""
-    JOURNAL_DAMAGED.inc()
-    tell("journal.damaged", path[-200:], path=path)
-
-
-def journal_failed(error: BaseException) -> None:
-    """Tell that the disk failed and the process stops."""
-    JOURNAL_FAILURES.inc()
-    tell("journal.failed", **error_facts(error))
-
-
-def journal_adopted(path: str, journal: str) -> None:
-    """Tell that a journal which no process fills is being drained."""
-    tell("journal.adopted", path[-200:], path=path, journal=journal)
-
-
-def journal_emptied(path: str, journal: str) -> None:
-    """Tell that all such a journal held is in the database."""
-    tell("journal.emptied", path[-200:], path=path, journal=journal)
-
-
-def journal_left(path: str, error: BaseException) -> None:
-    """Count a journal which no process fills and that cannot be drained now."""
-    JOURNALS_LEFT.inc()
-    tell("journal.left", path[-200:], path=path, **error_facts(error))
-
-
-# Database
-
-
-def batch_stored(secs: float, packets: int, readings: int, path: str) -> None:
-    """Record one committed batch; `path` is copy or upsert."""
-    BATCH_DURATION.get(path, BATCH_DURATION["other"]).observe(secs)
-    tell("batch.stored", path, secs=round(secs, 4), packets=packets, readings=readings, path=path)
-
-
-def store_failed(error: BaseException) -> None:
-    """Count a batch the database did not take, and tell whether it is tried again."""
-    reason = _reason(error)
-    if reason == "store_unavailable":
-        STORE_RETRIES.inc()
-        tell("store.lost", **error_facts(error))
-        return
-    STORE_FAILURES.get(reason, STORE_FAILURES["other"]).inc()
-    tell("store.refused", reason, **error_facts(error))
-
-
-def store_recovered(away_secs: float) -> None:
-    """Tell that the database is back, and how long it was away."""
-    STORE_RECOVERIES.inc()
-    STORE_AWAY.inc(max(0.0, away_secs))
-    tell("store.recovered", away_secs=round(away_secs, 3))
-
-
-def store_warned(reason: str, detail: str) -> None:
-    """Tell what an operator has to do about the database; `reason` is one of `STORE_WARNING_REASONS`."""
-    STORE_WARNINGS.get(reason, STORE_WARNINGS["other"]).inc()
-    tell("store.warned", reason, reason=reason, detail=detail)
-
-
-def partitions_ensured(made_count: int, dropped_count: int, ahead_until_at: datetime | None) -> None:
-    """Count partitions made and dropped, and show up to when there are some; None where none are needed."""
-    PARTITIONS_MADE.inc(made_count)
-    PARTITIONS_DROPPED.inc(dropped_count)
-    PARTITIONS_AHEAD.set(math.nan if ahead_until_at is None else ahead_until_at.timestamp())
-    tell("partitions.ensured", made=made_count, dropped=dropped_count, ahead_until_at=ahead_until_at)
-
-
-def day_sealed(day: date, part: str, rows: int, missing: int, chained: str) -> None:
-    """Count a sealed part of a day; `missing` rows were gone before, and the digest is told to be kept elsewhere."""
-    DAY_DIGESTS.inc()
-    tell("day.sealed", f"{day} {part}", day=day, part=part, rows=rows, missing=missing, chained=chained)
-
-
-def seal_failed(error: BaseException) -> None:
-    """Count a run of sealing that left past days open, and tell why."""
-    SEAL_FAILURES.inc()
-    tell("seal.failed", **error_facts(error))
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "reason", "other"))
-
-
 def error_facts(error: BaseException) -> dict[str, str]:
     """Return what is told of an error."""
-    return {"reason": _reason(error), "error": f"{type(error).__name__}: {error}"}
+    return {"reason": reason_of(error), "error": f"{type(error).__name__}: {error}"}
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the slug of one of our errors, `other` for any other."""
+    return str(getattr(error, "reason", "other"))

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 
-from hj212gw.metrics import (
+from hj212gw.telemetry import (
     CONFIG_RELOADS,
     PROXIES_REFUSED,
     SESSIONS_RESTED,
     SUSPICIONS_DROPPED,
     SUSPICIONS_NOTED,
     TLS_FAILURES,
+    error_facts,
+    host_of,
+    tell,
 )
-from hj212gw.telemetry import error_facts, host_of, tell
 
 
 def session_rested(peer: str, secs: float) -> None:

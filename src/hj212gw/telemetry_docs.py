@@ -1,6 +1,6 @@
 """The metrics as a table for the documentation."""
 
-from hj212gw.metrics import GAUGE_MERGES, REGISTRY, Merge
+from hj212gw.telemetry import GAUGE_MERGES, REGISTRY, Merge
 
 
 def metric_table() -> str:

@@ -14,7 +14,8 @@ from tests.journal.support import BASE_US, keep, make_record, opened
 
 from hj212gw import cli
 from hj212gw.cli import doctor_machine
-from hj212gw.config import load_settings, options
+from hj212gw.config import options
+from hj212gw.config_loading import load_settings
 from hj212gw.http import HttpServer, Readiness
 
 OF_THE_MACHINE = {"time service", "open files"}

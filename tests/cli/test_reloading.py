@@ -3,7 +3,8 @@
 import pytest
 
 from hj212gw.cli.reloading import CHANGEABLE, make_limits, make_retention
-from hj212gw.config import load_settings, options
+from hj212gw.config import options
+from hj212gw.config_loading import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -12,25 +12,27 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support import assert_conserved, run_cli, secs, wait_until
 
-from hj212gw.metrics import (
+from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
+from hj212gw.protocol.times import format_data_time
+from hj212gw.telemetry import (
     ACK_CODES,
     BATCH_PATHS,
     LOGGER_VERDICTS,
     QUARANTINE_REASONS,
     REJECT_REASONS,
+    RELOAD_OUTCOMES,
     SESSION_ENDS,
     STORE_REASONS,
     STORE_WARNING_REASONS,
+    SUSPICIONS,
 )
-from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
-from hj212gw.protocol.times import format_data_time
 
 MN = "010000A8900016F000169DC0"
 MOMENT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
 TIME = format_data_time(MOMENT)
 LABELS = {
     *ACK_CODES, *BATCH_PATHS, *LOGGER_VERDICTS, *QUARANTINE_REASONS, *REJECT_REASONS, *SESSION_ENDS, *STORE_REASONS,
-    *STORE_WARNING_REASONS,
+    *STORE_WARNING_REASONS, *SUSPICIONS, *RELOAD_OUTCOMES,
 }  # fmt: skip
 
 TEXTS = (

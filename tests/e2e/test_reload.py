@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import pty
 import signal
+import sys
 
 import pytest
 from tests.gateway.certificates import Authority
@@ -191,3 +194,17 @@ async def test_all_workers_reload(serve, settings, tmp_path):
     for line in lines:
         line[1].close()
     assert await asyncio.to_thread(gateway.stop) == 0
+
+
+def test_terminal_that_is_closed_stops_the_gateway(tmp_path):
+    """A hang-up is a reload only where nobody sat before a terminal; there it is an orderly stop."""
+    ready, command = tmp_path / "ready.json", [sys.executable, "-m", "hj212gw", "serve", "--dsn", NOWHERE]
+    command += ["--data-dir", str(tmp_path / "data"), "--host", "127.0.0.1", "--port", "0"]
+    command += ["--http", "127.0.0.1:0", "--ready-file", str(ready)]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(command[0], command)  # in the child, which has the terminal
+    wait_for(ready.exists)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

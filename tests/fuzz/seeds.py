@@ -21,6 +21,7 @@ from tests.fuzz.targets import ARRIVAL, KEYS, REASONS
 from hj212gw.evidence.export import CHAIN, CHAIN_COLUMNS, FRAMES, HISTORY, READINGS
 from hj212gw.evidence.package import FORMAT, MANIFEST, MANIFEST_HASH, format_moment, format_value
 from hj212gw.evidence.verify import _NEEDED
+from hj212gw.gateway.proxy import SIGNATURE
 from hj212gw.protocol import (
     Dialect,
     Frame,
@@ -166,6 +167,12 @@ def make_seeds() -> dict[str, list[bytes]]:
         "cipher": [KEYS[0].secret + area for area in _areas()],
         "opened": [bytes([at % 256]) + raw for at, raw in enumerate((*spoken, *raws))],
         "evidence": list(_evidence()),
+        "proxy": [
+            SIGNATURE + b"\x21\x11\0\x0c" + bytes(range(1, 13)) + b"##0001",
+            SIGNATURE + b"\x21\x21\0\x24" + bytes(range(1, 37)),
+            SIGNATURE + b"\x21\x11\0\x10" + bytes(range(1, 17)),
+            SIGNATURE + b"\x20\0\0\0",
+        ],
     }
 
 

@@ -13,11 +13,11 @@ from hj212gw.clock import Clock
 from hj212gw.gateway.drain import DrainLimits
 from hj212gw.gateway.server import Gateway, GatewayLimits
 from hj212gw.journal import ACCEPTED, REJECT, JournalSettings
-from hj212gw.metrics import REGISTRY
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
 from hj212gw.protocol.dialects import make_dialect
 from hj212gw.store.retention import Retention
 from hj212gw.store.writer import Writer
+from hj212gw.telemetry import REGISTRY
 
 KIB, MIB = 1 << 10, 1 << 20
 MN = "010000A8900016F000169DC0"

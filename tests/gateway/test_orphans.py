@@ -153,3 +153,19 @@ async def test_orphan_whose_disk_fails_is_left(tmp_path, orphans_of, monkeypatch
     monkeypatch.setattr(Journal, "failure", property(lambda _: JournalUnwritable("the disk failed")))
     async with draining(tmp_path, directories, NOWHERE):
         await eventually(lambda: counts("journals_left_total") == 1)
+
+
+async def test_fault_nobody_thought_of_is_told_and_ends_nothing_else(tmp_path):
+    """The gateway goes on, and stops in order."""
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    settings = JournalSettings(directory=tmp_path, **JOURNAL)
+
+    def find():
+        raise ZeroDivisionError
+
+    orphans = Orphans(find, settings, pytest.fail, DRAIN_LIMITS, Clock())
+    orphans.start()
+    await eventually(lambda: told)
+    await orphans.stop()
+    assert isinstance(told[0], ZeroDivisionError)

@@ -254,3 +254,30 @@ def test_rows_of_infos_are_made_of_anything(cp):
     for row in fields.get("infos", ()):
         assert is_plausible(row.data_time, AT)
         assert row.received_at == AT
+
+
+@pytest.mark.parametrize(
+    ("cn", "cp", "numbers"),
+    [
+        ("2011", "DataTime=20260301080000;{}-Rtd=1", ""),
+        ("2011", "DataTime={};w01018-Rtd=1", "PNUM=2;PNO=1;"),
+        ("2021", "DataTime=20260301080000;{}-RS=1", ""),
+        ("3020", "DataTime=20260301080000;{}=1", ""),
+    ],
+)
+def test_a_key_too_long_for_an_index_is_kept_apart(cn, cp, numbers):
+    """The database would refuse it with all of its batch; its bytes are kept, and a log may be as long as it likes."""
+    flag = 7 if numbers else 5
+    for length, state in ((200, "stored"), (201, "quarantined"), (3000, "quarantined")):
+        area = cp.format("x" * length)
+        segment = f"QN=20260301080000000;ST=32;CN={cn};PW=123456;MN=M1;Flag={flag};{numbers}CP=&&{area}&&"
+        rows = make_rows(
+            read_arrival(encode_frame(segment.encode()), datetime(2026, 3, 1, tzinfo=UTC), "h:1"), logger_id=1
+        )
+        assert rows.packet.state == state
+        assert ("text_too_long" in (rows.packet.warnings or ())) == (state == "quarantined")
+        assert (rows.infos, rows.encoded, rows.part) == ((), b"", None) or state == "stored"
+    log = f"DataTime=20260301080000;i11001-Info=//{'x' * 3000}//"
+    segment = f"QN=20260301080000000;ST=32;CN=3020;PW=123456;MN=M1;Flag=5;CP=&&{log}&&"
+    rows = make_rows(read_arrival(encode_frame(segment.encode()), datetime(2026, 3, 1, tzinfo=UTC), "h:1"), logger_id=1)
+    assert rows.packet.state == "stored"

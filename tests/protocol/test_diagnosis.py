@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.strategies import data_areas
 
 from hj212gw.errors import PacketError
-from hj212gw.metrics import REJECT_REASONS
 from hj212gw.protocol import Discard, Frame, FrameBuffer, crc_text, encode_frame, parse_packet
 from hj212gw.protocol.codes import is_known_st
 from hj212gw.protocol.crc import modbus_crc16
@@ -18,6 +17,7 @@ from hj212gw.protocol.factors import find_factor
 from hj212gw.protocol.faults import HARMLESS_ROWS, REPAIR_BY_WARNING, REPAIRS, fault_table
 from hj212gw.protocol.tables import read_table
 from hj212gw.protocol.times import format_data_time, format_qn, parse_qn
+from hj212gw.telemetry import REJECT_REASONS
 
 AT = datetime(2026, 3, 1, 0, 0, 5, tzinfo=UTC)  # 08:00:05 on the wire
 MN = "010000A8900016F000169DC0"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from hj212gw import telemetry
+from hj212gw import telemetry_store
 from hj212gw.store.migrate import migrate
 from hj212gw.store.retention import Retention, maintain
 
@@ -210,7 +210,7 @@ async def test_compressed_chunk_is_swept(database):
 def warnings(monkeypatch):
     """The warnings that were told, by reason."""
     told = {}
-    monkeypatch.setattr(telemetry, "store_warned", told.__setitem__)
+    monkeypatch.setattr(telemetry_store, "store_warned", told.__setitem__)
     return told
 
 

@@ -4,7 +4,7 @@ import typer
 
 from hj212gw.cli import options
 from hj212gw.cli.output import print_json, print_table, say
-from hj212gw.config import load_settings, sources
+from hj212gw.config_loading import load_settings, sources
 
 _config = typer.Typer(help="The settings: check them, show them.", no_args_is_help=True)
 

@@ -10,7 +10,8 @@ from hj212gw.cli.doctor_database import check_database
 from hj212gw.cli.doctor_machine import check_machine
 from hj212gw.cli.doctor_ports import check_ports
 from hj212gw.cli.output import print_json, print_table
-from hj212gw.config import Settings, load_settings
+from hj212gw.config import Settings
+from hj212gw.config_loading import load_settings
 from hj212gw.errors import ConfigError
 
 

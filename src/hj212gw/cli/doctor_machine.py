@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hj212gw.cli.check import GIB, Check, find_existing, judge_days_left
 from hj212gw.cli.files import SPARE_FILES, read_hard_limit
-from hj212gw.config import Settings, options, read_value
+from hj212gw.config import Settings, options
+from hj212gw.config_options import read_value
 from hj212gw.errors import JournalError
 from hj212gw.journal.layout import list_journals
 from hj212gw.journal.status import SegmentReport, inspect

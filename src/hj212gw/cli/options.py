@@ -9,7 +9,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from hj212gw import logs
-from hj212gw.config import Settings, load_settings
+from hj212gw.config import Settings
+from hj212gw.config_loading import load_settings
 from hj212gw.errors import ConfigError
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]

@@ -5,6 +5,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,8 +15,9 @@ _PROGRESS_SECS = 5.0
 
 
 def say(text: str) -> None:
-    """Print words to stderr."""
-    typer.echo(text, err=True)
+    """Print words to stderr; where it was closed, a terminal that is gone for example, nobody is told."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 class Progress:

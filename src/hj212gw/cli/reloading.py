@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +10,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hj212gw import logs, telemetry_access
-from hj212gw.config import Settings, options, read_value
+from hj212gw.config import Settings, options
+from hj212gw.config_options import read_value
 from hj212gw.errors import ConfigError
 from hj212gw.gateway.limits import GatewayLimits, Shares
 from hj212gw.gateway.networks import Access, NetworkList
 from hj212gw.gateway.server import Gateway
 from hj212gw.gateway.tls import TlsFiles
 from hj212gw.store.retention import Retention
+
+_STDERR: Final = 2
 
 # Options, and sections with a dot behind, that hold from a reload on; the others take a restart.
 CHANGEABLE: Final = (
@@ -114,13 +118,24 @@ class Reloader:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Reload on each SIGHUP for as long as the context lasts."""
+        """Reload on each SIGHUP for as long as the context lasts; where it means a closed terminal, stop."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        has_terminal = os.isatty(_STDERR)
+
+        def _hang_up() -> None:
+            if has_terminal and not os.isatty(_STDERR):
+                loop.remove_signal_handler(signal.SIGHUP)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal says it more than once
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                self.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, _hang_up)
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is being stopped is not to be cut
 
     def reload(self) -> None:
         """Read the settings again and apply what can change; certificates are read anew in any case."""

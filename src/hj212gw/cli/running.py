@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway, telemetry_store
 from hj212gw.cli.files import raise_file_limit
 from hj212gw.cli.reloading import Reloader, make_limits, make_retention
 from hj212gw.clock import Clock
@@ -144,7 +144,7 @@ async def run_gateway(
         http = HttpServer(settings.http.host, settings.http.port, _readiness)
         http_host, http_port = await http.start()
         try:
-            telemetry.gateway_ready()
+            telemetry_gateway.gateway_ready()
             with Reloader(gateway, settings, load or (lambda: settings)).listening():
                 tls = gateway.tls_address
                 yield Running(address, f"{http_host}:{http_port}", dsn, f"{tls[0]}:{tls[1]}" if tls else None)
@@ -180,7 +180,7 @@ async def migrate_when_possible(dsn: str, clock: Clock, *, retry_secs: float = 2
             await migrate_once(dsn, clock)
             return
         except StoreUnavailable as error:
-            telemetry.store_failed(error)
+            telemetry_store.store_failed(error)
         await asyncio.sleep(retry_secs)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.cli import options, running
 from hj212gw.cli.output import say
 from hj212gw.cli.reloading import Reloader
@@ -89,7 +89,7 @@ async def _supervise(
     http_host, http_port = await http.start()
     stack.push_async_callback(http.stop)
     stack.enter_context(_forwarding(supervisor))
-    telemetry.gateway_ready()
+    telemetry_gateway.gateway_ready()
     return running.Running(port.address, f"{http_host}:{http_port}", dsn)
 
 
@@ -118,7 +118,7 @@ async def _work(settings: Settings, handover: Handover) -> None:
     try:
         dsn = options.need_dsn(settings)
         async with running.open_gateway(settings, dsn, part, accepts_unknown=accepts_unknown) as (gateway, address):
-            telemetry.gateway_ready()
+            telemetry_gateway.gateway_ready()
             line.begin(address, lambda: _report(gateway))
             with Reloader(gateway, settings, partial(_read, handover), {"worker": handover.worker}).listening():
                 await asyncio.wait({signalled, line.stopped}, return_when=asyncio.FIRST_COMPLETED)

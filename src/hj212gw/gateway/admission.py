@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.clock import Clock
 from hj212gw.errors import ConfigError
 from hj212gw.gateway.networks import NetworkList, host_of
@@ -158,7 +158,7 @@ class Admission:
             try:
                 self.load_keys()
             except ConfigError as error:
-                telemetry.keys_refused(error)
+                telemetry_gateway.keys_refused(error)
         elif self._parlance.holds_until is not None and self._clock.now() >= self._parlance.holds_until:
             self._rebuild()
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.clock import from_us
 from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
@@ -135,7 +135,7 @@ class BatchMaker:
         else:
             is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
             if is_held or verdict is Verdict.WRONG_PASSWORD:
-                telemetry.logger_seen(mn, verdict)
+                telemetry_gateway.logger_seen(mn, verdict)
             number = None if is_held else self._numbers.get(mn)
             rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value, *foreign))
         self._hear(rows)
@@ -170,6 +170,6 @@ class BatchMaker:
             await add_found_loggers(connection, found.items())
             for mn, st in found.items():
                 self._admission.add_found(mn, st)
-            telemetry.loggers_found(len(found), next(iter(found)))
+            telemetry_gateway.loggers_found(len(found), next(iter(found)))
         if new:
             self._numbers |= await add_loggers(connection, new)

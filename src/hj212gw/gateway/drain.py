@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from hj212gw import telemetry, telemetry_access
+from hj212gw import telemetry_access, telemetry_gateway, telemetry_store
 from hj212gw.errors import RowsRefused, SchemaMismatch, StoreError, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
@@ -104,10 +104,10 @@ class Drain:
                 await self._drain(limits)
                 return
             except SchemaMismatch as error:
-                telemetry.store_failed(error)
+                telemetry_store.store_failed(error)
                 delay = max(delay, min(_MISMATCH_WAIT_SECS, limits.retry_max_secs))
             except StoreError as error:
-                telemetry.store_failed(error)
+                telemetry_store.store_failed(error)
             if self._away_since is None:
                 self._away_since = asyncio.get_running_loop().time()
             if self._position > stored_upto:
@@ -189,7 +189,7 @@ class Drain:
         self._note_recovery()
         self._position = batch.upto
         self._journal.confirm(batch.upto, self._clock.now_us())
-        telemetry.batch_stored(loop.time() - began, outcome.stored, outcome.readings, outcome.path)
+        telemetry_store.batch_stored(loop.time() - began, outcome.stored, outcome.readings, outcome.path)
         _count(outcome)
         if self.on_stored is not None:
             self.on_stored()
@@ -197,7 +197,7 @@ class Drain:
     def _note_recovery(self) -> None:
         """Tell once that the database takes writes again."""
         if self._away_since is not None:
-            telemetry.store_recovered(asyncio.get_running_loop().time() - self._away_since)
+            telemetry_store.store_recovered(asyncio.get_running_loop().time() - self._away_since)
             self._away_since = None
 
     def _is_due(self, limits: DrainLimits) -> bool:
@@ -234,11 +234,11 @@ class Drain:
         try:
             released, readings = await release_held(connection, self._remake, now=self._clock.now(), limit=limit)
         except RowsRefused as error:
-            telemetry.store_failed(error)  # they stay held and visible; what comes must be drained all the same
+            telemetry_store.store_failed(error)  # they stay held and visible; what comes must be drained all the same
             return
         if released:
-            telemetry.packets_released(released)
-            telemetry.readings_stored(readings)
+            telemetry_gateway.packets_released(released)
+            telemetry_gateway.readings_stored(readings)
             self._due["registry"] = _LONG_AGO  # more may be waiting
 
     async def _remake(self, held: list[PacketRow]) -> list[PacketRows]:
@@ -268,15 +268,15 @@ class Drain:
 
 
 def _count(outcome: Outcome) -> None:
-    telemetry.packets_stored(outcome.stored + outcome.quarantined)
-    telemetry.packets_repeated(outcome.repeated)
+    telemetry_gateway.packets_stored(outcome.stored + outcome.quarantined)
+    telemetry_gateway.packets_repeated(outcome.repeated)
     if outcome.quarantined:
-        telemetry.packets_quarantined(outcome.quarantined, "rows_refused")
+        telemetry_gateway.packets_quarantined(outcome.quarantined, "rows_refused")
     if outcome.conflicts:
-        telemetry.packets_quarantined(outcome.conflicts, "conflict")
+        telemetry_gateway.packets_quarantined(outcome.conflicts, "conflict")
         telemetry_access.conflicts_noted(outcome.conflicts)
-    telemetry.packets_held(outcome.held)
-    telemetry.rejects_stored(outcome.rejects)
-    telemetry.readings_stored(outcome.readings)
-    telemetry.readings_odd(outcome.odd)
-    telemetry.readings_replaced(outcome.replaced)
+    telemetry_gateway.packets_held(outcome.held)
+    telemetry_gateway.rejects_stored(outcome.rejects)
+    telemetry_gateway.readings_stored(outcome.readings)
+    telemetry_gateway.readings_odd(outcome.odd)
+    telemetry_gateway.readings_replaced(outcome.replaced)

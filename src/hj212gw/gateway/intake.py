@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.clock import Clock
 from hj212gw.errors import JournalError, PacketError
 from hj212gw.gateway.gate import REFUSED, Gate
@@ -83,7 +83,7 @@ class Intake:
     def session_opened(self, session: "Session") -> str:
         """Note a new connection; return why it has to leave at once, "" where it may stay."""
         self.sessions.add(session)
-        telemetry.session_opened(session.session_id, session.peer)
+        telemetry_gateway.session_opened(session.session_id, session.peer)
         return self._gate.enter(session)
 
     def session_closed(self, session: "Session", reason: str) -> None:
@@ -97,7 +97,7 @@ class Intake:
                 del self._speakers[mn]
         for event in session.take_leftovers():
             self._give_up(session, event)
-        telemetry.session_closed(
+        telemetry_gateway.session_closed(
             session.session_id,
             session.peer,
             reason,
@@ -132,13 +132,13 @@ class Intake:
 
     def publish_counts(self) -> None:
         """Move what was counted since the last call to the metrics."""
-        telemetry.frames_received(self._received)
-        telemetry.frames_accepted(self._accepted)
+        telemetry_gateway.frames_received(self._received)
+        telemetry_gateway.frames_accepted(self._accepted)
         self._received = self._accepted = 0
         for cn, count in self._answered.items():
-            telemetry.acks_sent(cn, count)
+            telemetry_gateway.acks_sent(cn, count)
         self._answered.clear()
-        telemetry.acks_observed(self._ack_secs)
+        telemetry_gateway.acks_observed(self._ack_secs)
         self._ack_secs.clear()
 
     def _accept(self, session: "Session", frame: Frame, packet: Packet) -> bool:
@@ -211,7 +211,7 @@ class Intake:
         if discard.reason == "noise":
             self._slow_down(session, size)
             session.noise_bytes += size
-            telemetry.noise_discarded(size, 1)
+            telemetry_gateway.noise_discarded(size, 1)
             if self.on_noise is not None:
                 mn = next(iter(session.mns)) if len(session.mns) == 1 else ""
                 self.on_noise(self._clock.now(), session.peer, mn, discard.raw)
@@ -225,10 +225,10 @@ class Intake:
             return False
         self._slow_down(session, size)
         if not is_kept:
-            telemetry.reject_dropped(discard.reason, size)
+            telemetry_gateway.reject_dropped(discard.reason, size)
         self._received += 1
         session.reject_count += 1
-        telemetry.frame_rejected(discard.reason, session.peer, discard.detail)
+        telemetry_gateway.frame_rejected(discard.reason, session.peer, discard.detail)
         return True
 
     def _slow_down(self, session: "Session", size: int) -> None:
@@ -247,8 +247,10 @@ class Intake:
         reason = event.reason if isinstance(event, Discard) else "other"
         self._received += 1
         session.reject_count += 1
-        telemetry.frame_rejected(reason, session.peer, "the connection ended before the journal had room for it")
-        telemetry.reject_dropped(reason, len(event.raw))
+        telemetry_gateway.frame_rejected(
+            reason, session.peer, "the connection ended before the journal had room for it"
+        )
+        telemetry_gateway.reject_dropped(reason, len(event.raw))
 
 
 def _crc_kind(frame: Frame) -> CrcKind:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from hj212gw import telemetry
+from hj212gw import telemetry_store
 from hj212gw.clock import Clock
 from hj212gw.errors import StoreError, StoreUnavailable
 from hj212gw.store.archive import JOURNAL_LIFE, MARGIN, STATEMENT_TIMEOUT_SECS, seal_days
@@ -60,13 +60,13 @@ class Keeper:
                 with suppress(*CONNECTION_ERRORS):
                     await connection.close(timeout=_CLOSE_SECS)
         except StoreError as error:
-            telemetry.seal_failed(error)
+            telemetry_store.seal_failed(error)
             return
         except CONNECTION_ERRORS as error:
-            telemetry.seal_failed(error)
+            telemetry_store.seal_failed(error)
             return
         if seal.waits_for is not None:
-            telemetry.seal_failed(StoreUnavailable(f"past days wait for {seal.waits_for}"))
+            telemetry_store.seal_failed(StoreUnavailable(f"past days wait for {seal.waits_for}"))
 
     async def _run(self) -> None:
         while True:
@@ -78,4 +78,4 @@ class Keeper:
 
 
 def _tell(entry: Entry) -> None:
-    telemetry.day_sealed(entry.day, entry.part, entry.rows, entry.written - entry.rows, entry.chained.hex())
+    telemetry_store.day_sealed(entry.day, entry.part, entry.rows, entry.written - entry.rows, entry.chained.hex())

@@ -7,7 +7,7 @@ come to look at its kind again. Everything kept is bounded and may be forgotten:
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.gateway.rows import Arrival
 from hj212gw.protocol.diagnosis import STANDARD, InForce, Proposal, diagnose_packet, diagnose_reject, mark_reused
 from hj212gw.protocol.faults import REPAIR_BY_WARNING
@@ -202,7 +202,7 @@ class ProposalBook:
         key = proposal[:5]
         before = self._counted.get(key)
         if before is None and len(self._counted) >= MAX_KEYS:
-            telemetry.proposals_dropped(times)
+            telemetry_gateway.proposals_dropped(times)
             return
         first_at = received_at
         if before is not None:

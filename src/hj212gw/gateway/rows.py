@@ -1,5 +1,6 @@
 """Journal record to database rows: a pure function of the frame, its arrival and the registry's verdict."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -27,9 +28,12 @@ from hj212gw.store.rows import (
 
 DIGEST_BYTES = 16
 KEY_MISSING = "key_missing"
+TEXT_TOO_LONG = "text_too_long"
 
 _PLAIN = Note()
 _new = tuple.__new__  # a named tuple's own constructor takes twice the time
+_MAX_KEY = 200  # characters of a text in an index, whose row PostgreSQL bounds to 2704 bytes
+_LONG_TOKEN = re.compile(rb"[^;,=]{%d}" % (_MAX_KEY + 1))
 _SLOT_SECS = 300  # arrival slot of a packet without a readable QN
 # What `packets` is partitioned over: the years 2000 to 2099 of the wire, with what UTC needs beside them.
 _FIRST_QN = datetime(2000, 1, 1, tzinfo=WIRE_ZONE).astimezone(UTC)
@@ -131,8 +135,24 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         warnings += found
     if packet.pnum is not None and logger_id is not None and not arrival.is_sealed:
         fields["part"] = make_part(packet, arrival.received_at)
-    row = _make_packet(arrival, qn_at, _state(arrival, logger_id), warnings)
+    state = _state(arrival, logger_id)
+    if fields and _has_long_key(packet, fields):
+        # The database would refuse the batch and try its packets one by one; a flood of them would stop the drain.
+        fields, state, warnings = {}, QUARANTINED, (*warnings, TEXT_TOO_LONG)
+    row = _make_packet(arrival, qn_at, state, warnings)
     return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
+
+
+def _has_long_key(packet: Packet, fields: dict[str, Any]) -> bool:
+    """Tell whether a text that would stand in an index is too long for one."""
+    if not _LONG_TOKEN.search(packet.cp):
+        return False
+    texts = [text for info in fields.get("infos", ()) for text in (info.subject, info.name)]
+    if "cp" in fields:
+        texts += [row.factor for row in parse_readings(packet.cp).rows]
+    part = fields.get("part")
+    texts += [part.data_time_text] if part else []
+    return any(len(text) > _MAX_KEY for text in texts)
 
 
 def _make_usual(arrival: Arrival, logger_id: int, more_warnings: tuple[str, ...]) -> PacketRows | None:

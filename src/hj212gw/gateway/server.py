@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway, telemetry_store
 from hj212gw.clock import Clock
 from hj212gw.errors import ConfigError, Hj212Error, JournalError
 from hj212gw.gateway.admission import Admission
@@ -93,7 +93,7 @@ class Gateway:
             self._drain = Drain(self._journal, writer, maker, self._admission, self._clock)
             self._draining = asyncio.create_task(self._keep_draining(self._drain))
         tls = "{}:{}".format(*self.tls_address) if self.tls_address else "none"
-        telemetry.gateway_started(*address, journal=str(self._journal.uuid), tls=tls)
+        telemetry_gateway.gateway_started(*address, journal=str(self._journal.uuid), tls=tls)
         return address
 
     @property
@@ -136,7 +136,7 @@ class Gateway:
         self._intake.publish_counts()
         all_stats = [self._journal.stats(), *(self.orphans.stats() if self.orphans is not None else ())]
         arrivals = [stats.oldest_pending_us for stats in all_stats if stats.oldest_pending_us is not None]
-        telemetry.journal_measured(
+        telemetry_store.journal_measured(
             sum(stats.pending_records for stats in all_stats),
             sum(stats.pending_bytes for stats in all_stats),
             min(arrivals) / 1_000_000 if arrivals else None,
@@ -148,7 +148,7 @@ class Gateway:
         if self._stopping:
             return
         self._stopping = True
-        telemetry.gateway_stopping("asked" if not self.failed.done() else "failed")
+        telemetry_gateway.gateway_stopping("asked" if not self.failed.done() else "failed")
         await self._stop_listening()
         await self._finish_sessions()
         await self._finish_drain()
@@ -159,7 +159,7 @@ class Gateway:
             await self._journal.close()
         except JournalError as error:
             self._fail(error)
-        telemetry.gateway_stopped(pending_packets=pending)
+        telemetry_gateway.gateway_stopped(pending_packets=pending)
 
     async def _listen(self) -> tuple[str, int]:
         try:
@@ -174,19 +174,19 @@ class Gateway:
             on_commit=self._committed,
             on_full=self._fill,
             on_room=self._room,
-            on_damage=lambda damage: telemetry.journal_damaged(str(damage.path)),
+            on_damage=lambda damage: telemetry_store.journal_damaged(str(damage.path)),
             on_failure=self._fail,
         )
 
     def _committed(self, records: int, byte_count: int, secs: float) -> None:
-        telemetry.journal_committed(records, byte_count, secs)
+        telemetry_store.journal_committed(records, byte_count, secs)
         if self._drain is not None:
             self._drain.wake()
 
     def _fill(self, reason: str) -> None:
         """Tell that data loggers have to wait, and why."""
         self._full_reason = f"the journal has no room: {reason}"
-        telemetry.journal_filled(reason)
+        telemetry_store.journal_filled(reason)
 
     def _watch_room(self) -> None:
         """Tell when real-time data begins to wait, which is before all does, and when nothing waits any more."""
@@ -196,7 +196,7 @@ class Gateway:
             self._fill(f"{where} holds {stats.total_bytes} bytes, the rest is for hour and day data")
         elif self._full_reason and not stats.is_nearly_full:
             self._full_reason = ""
-            telemetry.journal_freed()
+            telemetry_store.journal_freed()
 
     def _room(self) -> None:
         self._watch_room()
@@ -205,7 +205,7 @@ class Gateway:
     def _fail(self, error: Hj212Error) -> None:
         if self.failed.done():
             return
-        (telemetry.journal_failed if isinstance(error, JournalError) else telemetry.store_failed)(error)
+        (telemetry_store.journal_failed if isinstance(error, JournalError) else telemetry_store.store_failed)(error)
         self.failed.set_result(error)
 
     async def _keep_draining(self, drain: Drain) -> None:
@@ -215,7 +215,7 @@ class Gateway:
                 if isinstance(error, JournalError | ConfigError):
                     self._fail(error)
                     return
-                telemetry.store_failed(error)
+                telemetry_store.store_failed(error)
                 context = {"message": "the drain met a fault it does not know", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
                 if self._stopping:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.errors import ConfigError, Hj212Error, JournalError
 from hj212gw.gateway.control import ASK, LINE_LIMIT_BYTES, STOP, Handover
 from hj212gw.merging import MergedMetrics, Snapshot
@@ -87,7 +87,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop all workers in order; one that takes too long is killed, and its journal keeps what is not stored."""
-        telemetry.gateway_stopping("asked")
+        telemetry_gateway.gateway_stopping("asked")
         if self._polling is not None:
             self._polling.cancel()
         for worker in self._workers:
@@ -99,7 +99,7 @@ class Supervisor:
                 _, late = await asyncio.wait(late, timeout=_KILL_SECS)
             for task in late:
                 task.cancel()
-        telemetry.gateway_stopped()
+        telemetry_gateway.gateway_stopped()
 
     async def _poll(self) -> None:
         """Ask now and then, so that little of what a worker counted is lost with it."""
@@ -152,7 +152,7 @@ class _Worker:
                 return
             if loop.time() - began > _CALM_SECS:
                 delay = _RETRY_FIRST_SECS
-            telemetry.worker_lost(self.index, pid, how, delay)
+            telemetry_gateway.worker_lost(self.index, pid, how, delay)
             self._state = f"it {how}; another is started {delay:g} s later"
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
@@ -195,7 +195,7 @@ class _Worker:
             ours.close()
             return 0, f"could not be started: {error}", 1
         process = self._process
-        telemetry.worker_started(self.index, process.pid)
+        telemetry_gateway.worker_started(self.index, process.pid)
         await self._talk(ours)
         code = await process.wait()
         self._process = None

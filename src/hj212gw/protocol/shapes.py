@@ -17,6 +17,7 @@ from hj212gw.protocol.times import DATA_TIME_DIGITS, parse_data_time
 from hj212gw.protocol.values import FLAG_SLOT, MAX_NUMBER, SLOTS, Reading, Readings, split_name
 
 _LENGTH_BITS = 5  # values of the same shape differ in length
+_MAX_NAME = 64  # characters; a catalogue's are 15
 LEARN_AFTER = 16  # packets of a shape: to understand one takes milliseconds, and a flood makes shapes up
 
 _Cells = tuple[int | None, ...]
@@ -175,13 +176,17 @@ def _learn(shape: tuple[bytes, ...]) -> Layout | None:
     if not _ALTERNATING.fullmatch(structure) or not all(map(bytes.isascii, encoded)):
         return None
     names = [name.decode() for name in encoded]
-    if names.count("DataTime") != 1 or any(name != name.strip() or "\0" in name for name in names):
+    if names.count("DataTime") != 1 or any(map(_is_odd, names)):
         return None
     warnings: list[str] = []
     fields = [("DataTime", "") if name == "DataTime" else split_name(name, warnings) for name in names]
     if warnings or any(suffix not in SLOTS and suffix != "Flag" for name, suffix in fields if name != "DataTime"):
         return None
     return _assemble(structure.decode(), names, fields)
+
+
+def _is_odd(name: str) -> bool:
+    return name != name.strip() or "\0" in name or len(name) > _MAX_NAME
 
 
 def _assemble(structure: str, names: list[str], fields: list[tuple[str, str]]) -> Layout:

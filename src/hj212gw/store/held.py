@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from hj212gw import telemetry
+from hj212gw import telemetry_gateway
 from hj212gw.errors import StoreUnavailable
 from hj212gw.store.infos import store_infos
 from hj212gw.store.pool import (
@@ -66,7 +66,7 @@ async def _store(connection: Connection, packets: list[PacketRows]) -> int:
         if not is_refusal(error):
             raise
         if len(packets) == 1:
-            telemetry.packets_quarantined(1, "rows_refused")
+            telemetry_gateway.packets_quarantined(1, "rows_refused")
             await mark_state(connection, packets, UNREGISTERED, QUARANTINED)
             return 0
     middle = len(packets) // 2

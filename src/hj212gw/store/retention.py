@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from hj212gw import telemetry
+from hj212gw import telemetry_store
 from hj212gw.store.engine import EXPECTED_OBSTACLES, OBSTACLES, judge_versions
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, describe, sort_error
 from hj212gw.store.queries import load_query
@@ -65,7 +65,7 @@ async def maintain(connection: Connection, retention: Retention, now: datetime) 
             made += made_again
     except CONNECTION_ERRORS as error:
         raise sort_error(error) from error
-    telemetry.partitions_ensured(made, dropped, ahead_until)
+    telemetry_store.partitions_ensured(made, dropped, ahead_until)
 
 
 async def _ensure(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
@@ -78,7 +78,7 @@ async def _warn_of_versions(connection: Connection) -> None:
     version = int(await connection.fetchval("SHOW server_version_num"))
     extension = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
     if warning := judge_versions(version, extension):
-        telemetry.store_warned("timescaledb_outdated", warning)
+        telemetry_store.store_warned("timescaledb_outdated", warning)
 
 
 async def _apply_columnstore(connection: Connection, days: int) -> str | None:
@@ -87,10 +87,10 @@ async def _apply_columnstore(connection: Connection, days: int) -> str | None:
         obstacle: str = await connection.fetchval(load_query("apply_columnstore"), days) or ""
     except _PASSING as error:
         _pass_on_lost(connection, error)
-        telemetry.store_warned("columnstore_missing", describe(error))
+        telemetry_store.store_warned("columnstore_missing", describe(error))
         return None
     if obstacle and obstacle not in EXPECTED_OBSTACLES:
-        telemetry.store_warned("columnstore_missing", OBSTACLES.get(obstacle, obstacle))
+        telemetry_store.store_warned("columnstore_missing", OBSTACLES.get(obstacle, obstacle))
     return obstacle
 
 
@@ -118,7 +118,7 @@ async def _drop(connection: Connection, retention: Retention, now: datetime) -> 
             dropped += await connection.fetchval(load_query("drop_partitions"), table, now - timedelta(days=days))
         except _PASSING as error:
             _pass_on_lost(connection, error)
-            telemetry.store_warned("retention_failed", f"{table}: {describe(error)}")
+            telemetry_store.store_warned("retention_failed", f"{table}: {describe(error)}")
     return dropped
 
 
