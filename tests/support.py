@@ -327,6 +327,13 @@ async def wait_acked(loggers, count, timeout=30.0):
     await wait_until(enough, timeout)
 
 
+async def read_some(reader):
+    """What came next on a stream; its end is an error, for who waits for answers would read it for ever."""
+    data = await reader.read(65536)
+    assert data, "the gateway closed the line before it had answered all"
+    return data
+
+
 async def assert_exactly_once(dsn, frames, *, factors=len(FACTORS), timeout=60):
     """Every acknowledged frame is in v_packets exactly once, and its readings in v_readings exactly once."""
     connection = await asyncpg.connect(dsn)

@@ -10,6 +10,7 @@ from tests.support import (
     assert_conserved,
     assert_exactly_once,
     make_frame,
+    read_some,
     secs,
     wait_until,
 )
@@ -51,7 +52,7 @@ async def test_answers_and_views(tmp_path):
         answers = b""
         async with asyncio.timeout(secs(20)):
             while answers.count(b"CN=9014") < 10:
-                answers += await reader.read(65536)
+                answers += await read_some(reader)
         writer.close()
         connection = await asyncpg.connect(gateway.ready["dsn"])
 

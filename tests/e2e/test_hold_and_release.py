@@ -1,7 +1,6 @@
 """Promise 6: unknown data loggers and wrong passwords are acknowledged, kept apart or flagged, and released."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 from tests.support import (
@@ -11,6 +10,7 @@ from tests.support import (
     assert_exactly_once,
     digest_of,
     make_frame,
+    read_some,
     run_cli,
     running_loggers,
     secs,
@@ -18,9 +18,13 @@ from tests.support import (
     wait_until,
 )
 
-from hj212gw.protocol import encode_frame
-
 KNOWN, UNKNOWN, OTHER = "53040120250001", "53040120250002", "53040120250003"
+REFUSE = """
+CREATE FUNCTION hj212.refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'no such value' USING ERRCODE = 'data_exception'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON hj212.readings_rtd FOR EACH ROW
+    WHEN (NEW.factor = 'w21011') EXECUTE FUNCTION hj212.refuse()
+"""
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ async def send(port, frames):
     answers = b""
     async with asyncio.timeout(secs(20)):
         while answers.count(b"CN=9014") < len(frames):
-            answers += await reader.read(65536)
+            answers += await read_some(reader)
     writer.close()
 
 
@@ -158,10 +162,8 @@ async def knows(gateway, mn):
 
 async def test_held_packet_the_database_refuses_holds_nothing_up(gateway, connection, tmp_path):
     """A held packet whose readings can never be stored is kept apart when it is released; all others are stored."""
-    poison = (
-        f"QN=20260301080000001;ST=32;CN=2011;PW=123456;MN={UNKNOWN};Flag=5;CP=&&DataTime={datetime.now(UTC):%Y%m%d}"
-    )
-    bad = encode_frame(f"{poison}000000;w0\x001-Rtd=1,w0\x001-Flag=N&&".encode())
+    await connection.execute(REFUSE)
+    bad = make_frame(UNKNOWN, 10, factors=("w21011",))
     frames = [make_frame(UNKNOWN, number) for number in range(10)]
     await send(gateway.port, [*frames[:5], bad, *frames[5:]])
     await packets_in(connection, "unregistered", 11)
@@ -170,7 +172,7 @@ async def test_held_packet_the_database_refuses_holds_nothing_up(gateway, connec
     assert set(quarantined) == {digest_of(bad)}
     await packets_in(connection, "stored", 10)
     await assert_exactly_once(gateway.ready["dsn"], frames)
-    later = [make_frame(UNKNOWN, number) for number in range(10, 20)]
+    later = [make_frame(UNKNOWN, number) for number in range(11, 21)]
     await send(gateway.port, later)
     await assert_exactly_once(gateway.ready["dsn"], frames + later)
     await assert_conserved(gateway)
