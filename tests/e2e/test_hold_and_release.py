@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.refusal import refuse_rows
 from tests.support import (
     FACTORS,
     Logger,
@@ -19,12 +20,6 @@ from tests.support import (
 )
 
 KNOWN, UNKNOWN, OTHER = "53040120250001", "53040120250002", "53040120250003"
-REFUSE = """
-CREATE FUNCTION hj212.refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE 'no such value' USING ERRCODE = 'data_exception'; END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON hj212.readings_rtd FOR EACH ROW
-    WHEN (NEW.factor = 'w21011') EXECUTE FUNCTION hj212.refuse()
-"""
 
 
 @pytest.fixture
@@ -162,7 +157,7 @@ async def knows(gateway, mn):
 
 async def test_held_packet_the_database_refuses_holds_nothing_up(gateway, connection, tmp_path):
     """A held packet whose readings can never be stored is kept apart when it is released; all others are stored."""
-    await connection.execute(REFUSE)
+    await refuse_rows(connection, "readings_rtd", "NEW.factor = 'w21011'")
     bad = make_frame(UNKNOWN, 10, factors=("w21011",))
     frames = [make_frame(UNKNOWN, number) for number in range(10)]
     await send(gateway.port, [*frames[:5], bad, *frames[5:]])

@@ -107,7 +107,7 @@ async def test_workers_are_one_gateway(serve, dsn):
     assert metrics["hj212gw_journal_committed_records_total"] == sum(journal["records"] for journal in journals)
     assert metrics["hj212gw_workers_started_total"] == 2
     assert metrics["hj212gw_build_info"] == 1
-    assert await asyncio.to_thread(gateway.get, "/readyz") == (200, "ready\n")
+    await wait_until(lambda: asyncio.to_thread(is_ready, gateway))
     assert await asyncio.to_thread(gateway.get, "/healthz") == (200, "alive\n")
     page = (await asyncio.to_thread(gateway.get, "/metrics"))[1]
     assert sum(not line.startswith("#") for line in page.splitlines()) < 300
@@ -161,7 +161,7 @@ async def test_killed_worker_loses_nothing_and_disturbs_nobody(serve, database):
     assert counters["hj212gw_workers_lost_total"] == 1
     assert counters["hj212gw_workers_started_total"] == 3
     assert "was ended by SIGKILL" in gateway.log()
-    assert await asyncio.to_thread(gateway.get, "/readyz") == (200, "ready\n")
+    await wait_until(lambda: asyncio.to_thread(is_ready, gateway))
     assert await asyncio.to_thread(gateway.stop) == 0
 
 
@@ -189,6 +189,11 @@ async def test_readiness_names_the_worker_that_is_not(serve):
     told = await wait_until(lambda: unready(gateway))
     assert told.startswith(("worker 1: it was ended by SIGKILL", "worker 1: it does not answer"))
     assert await asyncio.to_thread(gateway.stop) == 0
+
+
+def is_ready(gateway):
+    """Tell whether the readiness page says so; on a busy machine a worker may be late with its own."""
+    return gateway.get("/readyz") == (200, "ready\n")
 
 
 async def unready(gateway):
@@ -293,7 +298,7 @@ async def test_hang_up_leaves_workers_alive(serve):
     await asyncio.to_thread(gateway.start)
     pids = workers_of(gateway)
     gateway.process.send_signal(signal.SIGHUP)
-    assert await asyncio.to_thread(gateway.get, "/readyz") == (200, "ready\n")
+    await wait_until(lambda: asyncio.to_thread(is_ready, gateway))
     assert workers_of(gateway) == pids
     assert await asyncio.to_thread(gateway.stop) == 0
 

@@ -405,11 +405,16 @@ def judgements(draw, outlets):
 
 def as_file(name, rows, order):
     """Write rows by hand, all cells quoted, columns and rows in some order."""
-    columns = KINDS[name].columns
+    kind = KINDS[name]
+    columns = kind.columns
     lines = [[f'"{column}"' for column in columns]]
     for row in rows:
-        cells = dict(zip(columns, map(format_cell, row), strict=True))
-        texts = [format_name(cells[column]) if column in KINDS[name].free_text else cells[column] for column in columns]
+        texts = [
+            format_name(format_cell(value))
+            if isinstance(value, str | tuple) and column not in kind.secrets
+            else format_cell(value)
+            for column, value in zip(columns, row, strict=True)
+        ]
         lines.append(['"' + text.replace('"', '""') + '"' for text in texts])
     picked = order.sample(range(len(columns)), len(columns))
     head, *body = [",".join(line[index] for index in picked) for line in lines]

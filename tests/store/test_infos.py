@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from tests.refusal import refuse_rows
 from tests.store import test_writer
 from tests.store.test_writer import MN, NOW, frame, hour
 
@@ -271,21 +272,42 @@ async def test_held_packets_bring_theirs_when_they_are_released(store):
     assert await store.count("dirty") == 2
 
 
-LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=3500))
-
-
 @pytest.mark.parametrize(
-    ("cn", "cp"),
-    [("2021", "S\x00-RS=1"), ("2021", f"{LONG}-RS=1"), ("2061", f"{LONG}-Avg=1"), ("2061", f"{LONG}-Zz=1")],
+    ("table", "condition", "cn", "cp"),
+    [
+        ("states", "NEW.subject = 'S7'", "2021", "S7-RS=1"),
+        ("infos", "NEW.name = 'i11001'", "3020", "i11001-Info=abc"),
+        ("readings_minute", "NEW.factor = 'S7'", "2051", "S7-Avg=1"),
+    ],
 )
-async def test_packet_whose_rows_are_refused_is_kept_apart(store, cn, cp):
-    """A NUL, or a name too long for an index: the packet stays, in quarantine, and the others are stored."""
+async def test_packet_whose_rows_are_refused_is_kept_apart(store, table, condition, cn, cp):
+    """The packet stays, in quarantine, and the others are stored."""
+    await refuse_rows(store.admin, table, condition)
     bad = frame(f"DataTime={AT};{cp}", cn=cn, qn="20260301120000077")
     outcome = await store.write(states("1"), bad, part(1))
     assert (outcome.path, outcome.stored, outcome.quarantined) == ("upsert", 2, 1)
     assert await store.admin.fetchval("SELECT raw FROM hj212.v_packets WHERE state = 'quarantined'") == bad
     assert (await only(store))["value"] == "1"
     assert await store.count("v_sub_packets") == 1
+
+
+LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=3500))
+
+
+@pytest.mark.parametrize(("cn", "cp"), [("2021", f"{LONG}-RS=1"), ("2061", f"{LONG}-Avg=1"), ("2061", f"{LONG}-Zz=1")])
+async def test_packet_with_a_name_too_long_for_an_index_is_kept_apart(store, cn, cp):
+    """It never reaches the index, is counted as quarantined, and costs its batch nothing."""
+    bad = frame(f"DataTime={AT};{cp}", cn=cn, qn="20260301120000077")
+    for path, repeats in (("copy", 0), ("upsert", 1)):
+        other = [states("1")] if repeats == 0 else []
+        outcome = await store.write(*other, bad)
+        assert (outcome.path, outcome.stored, outcome.quarantined, outcome.repeated) == (
+            path,
+            len(other),
+            1 - repeats,
+            repeats,
+        )
+    assert await store.admin.fetchval("SELECT raw FROM hj212.v_packets WHERE state = 'quarantined'") == bad
 
 
 async def test_batches_without_them_send_nothing_more(store):

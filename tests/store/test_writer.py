@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.refusal import refuse_rows
 
 from hj212gw.errors import PositionMoved, StoreUnavailable
 from hj212gw.gateway.rows import make_rows, read_arrival
@@ -202,7 +203,8 @@ async def test_position_is_compared_and_set(store, postgres_dsn):
 
 async def test_poisonous_row_is_found_and_quarantined(store):
     """One packet the database refuses does not hold up its batch; it stays visible."""
-    bad = frame("DataTime=20260301110000;w0\x001-Avg=1,w0\x001-Flag=N", qn="20260301120000009")
+    await refuse_rows(store.admin, "readings_hour", "NEW.factor = 'w21011'")
+    bad = frame("DataTime=20260301110000;w21011-Avg=1,w21011-Flag=N", qn="20260301120000009")
     good = [frame(hour(value, at=f"202603010{value}0000"), qn=f"2026030112000000{value}") for value in range(6)]
     outcome = await store.write(*good[:3], bad, *good[3:])
     assert (outcome.stored, outcome.quarantined, outcome.readings) == (6, 1, 6)

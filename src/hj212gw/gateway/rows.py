@@ -156,11 +156,11 @@ def _has_long_key(packet: Packet, fields: dict[str, Any]) -> bool:
 
 
 def _make_usual(arrival: Arrival, logger_id: int, more_warnings: tuple[str, ...]) -> PacketRows | None:
-    """Make the rows of a packet whose readings have a known shape and a plausible time; None for any other."""
+    """Make the rows of a packet with readings of a known shape and a plausible time; None for any other."""
     packet, received_at = arrival.packet, arrival.received_at
     table = _TABLE_BY_CN.get(packet.cn)
     values = pick_values(packet.cp) if table is not None else None
-    if values is None or not is_plausible(values.data_time, received_at):
+    if values is None or not values.layout.rows or not is_plausible(values.data_time, received_at):
         return None
     qn_at, has_qn = _place(packet.qn, received_at)
     row = _make_packet(arrival, qn_at, STORED, more_warnings)

@@ -116,9 +116,11 @@ async def mark_state(connection: Connection, packets: list[PacketRows], before: 
 
 async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Counts:
     fresh = await _store_fresh(connection, packets)
+    apart = sum(rows.packet.state == QUARANTINED for rows in fresh)
     counts = Counts(
-        stored=len(fresh),
+        stored=len(fresh) - apart,
         repeated=len(packets) - len(fresh),
+        quarantined=apart,
         held=sum(rows.packet.state == UNREGISTERED for rows in fresh),
         odd=sum(rows.reading_count for rows in fresh if rows.table is None),
         archived=tuple(rows.packet for rows in fresh),

@@ -28,6 +28,7 @@ from hj212gw.store.proposals import note_proposals
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import (
     ODD_COLUMNS,
+    QUARANTINED,
     REJECT_COLUMNS,
     UNREGISTERED,
     Activity,
@@ -179,10 +180,12 @@ class Writer:
             await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
         await _write_rest(connection, batch, {rows.dirty for rows in packets if rows.dirty})
         await self._note_archived(connection, [rows.packet for rows in packets], [row[0] for row in batch.rejects])
+        apart = sum(rows.packet.state == QUARANTINED for rows in packets)
         return Outcome(
             path="copy",
-            stored=len(packets),
+            stored=len(packets) - apart,
             repeated=repeated,
+            quarantined=apart,
             held=sum(rows.packet.state == UNREGISTERED for rows in packets),
             readings=readings,
             odd=len(odd),
