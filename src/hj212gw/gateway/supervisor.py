@@ -126,6 +126,7 @@ class _Worker:
         self._answer: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
         self._is_listening = False
+        self._is_silent = False  # a report was asked for and did not come in time
         self._state: str | None = "it is starting"
 
     @property
@@ -133,7 +134,7 @@ class _Worker:
         return None if self._process is None else self._process.pid
 
     def find_fault(self) -> str | None:
-        if self._is_listening and self._answer is not None:
+        if self._is_listening and self._is_silent:
             return "it does not answer"
         return self._state
 
@@ -166,9 +167,11 @@ class _Worker:
         if self._answer is None:
             self._answer = asyncio.get_running_loop().create_future()
             self._writer.write(ASK + b"\n")
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_ASK_SECS):
                 await asyncio.shield(self._answer)
+        except TimeoutError:
+            self._is_silent = True
 
     def signal(self, number: int) -> None:
         if self._process is not None and (self._is_listening or number == signal.SIGKILL):
@@ -230,6 +233,7 @@ class _Worker:
         self._settle()
 
     def _settle(self) -> None:
+        self._is_silent = False
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_result(None)
