@@ -119,16 +119,12 @@ async def _seal(dsn: str, settings: "Settings", through: date | None) -> "Seal":
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.store.archive import STATEMENT_TIMEOUT_SECS, seal_days  # noqa: PLC0415
     from hj212gw.store.migrate import check_schema  # noqa: PLC0415
-    from hj212gw.store.pool import GATEWAY_ROLE, connect  # noqa: PLC0415
+    from hj212gw.store.pool import GATEWAY_ROLE, connected  # noqa: PLC0415
 
-    connection = await connect(
-        dsn, name="hj212gw seal", role=GATEWAY_ROLE, statement_timeout_secs=STATEMENT_TIMEOUT_SECS
-    )
-    try:
+    opened = connected(dsn, name="hj212gw seal", role=GATEWAY_ROLE, statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
+    async with opened as connection:
         await check_schema(connection)
         return await seal_days(connection, make_clock(settings).now(), through=through)
-    finally:
-        await connection.close()
 
 
 async def _verify(dsn: str, settings: "Settings", days: tuple[date, date], expected: bytes | None) -> "Audit":
@@ -136,15 +132,10 @@ async def _verify(dsn: str, settings: "Settings", days: tuple[date, date], expec
     from hj212gw.store.archive import STATEMENT_TIMEOUT_SECS  # noqa: PLC0415
     from hj212gw.store.audit import AuditRange, audit_chain, kept_since  # noqa: PLC0415
     from hj212gw.store.migrate import check_schema  # noqa: PLC0415
-    from hj212gw.store.pool import GATEWAY_ROLE, connect  # noqa: PLC0415
+    from hj212gw.store.pool import GATEWAY_ROLE, connected  # noqa: PLC0415
 
     since = kept_since(make_clock(settings).now(), settings.retention.packets_days)
-    connection = await connect(
-        dsn, name="hj212gw verify", role=GATEWAY_ROLE, statement_timeout_secs=STATEMENT_TIMEOUT_SECS
-    )
-    try:
+    opened = connected(dsn, name="hj212gw verify", role=GATEWAY_ROLE, statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
+    async with opened as connection:
         await check_schema(connection)
-        wanted = AuditRange(*days, since, expected)
-        return await audit_chain(connection, wanted)
-    finally:
-        await connection.close()
+        return await audit_chain(connection, AuditRange(*days, since, expected))

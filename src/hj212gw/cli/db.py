@@ -53,24 +53,20 @@ def status_command(config: options.Config = None, dsn: options.Dsn = None, as_js
 async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str]:
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.store.migrate import migrate, read_state  # noqa: PLC0415
-    from hj212gw.store.pool import connect  # noqa: PLC0415
+    from hj212gw.store.pool import connected  # noqa: PLC0415
 
-    connection = await connect(dsn, name="hj212gw migrate")
-    try:
+    async with connected(dsn, name="hj212gw migrate") as connection:
         if dry_run:
             return (await read_state(connection)).pending
         return await migrate(connection, now=make_clock(settings).now())
-    finally:
-        await connection.close()
 
 
 async def _status(dsn: str) -> dict[str, Any]:
     from hj212gw.store.engine import describe_columnstore, read_engine  # noqa: PLC0415 - slow to import
     from hj212gw.store.migrate import read_state  # noqa: PLC0415
-    from hj212gw.store.pool import connect  # noqa: PLC0415
+    from hj212gw.store.pool import connected  # noqa: PLC0415
 
-    connection = await connect(dsn, name="hj212gw status")
-    try:
+    async with connected(dsn, name="hj212gw status") as connection:
         engine = await read_engine(connection)
         state = await read_state(connection)
         return {
@@ -84,5 +80,3 @@ async def _status(dsn: str) -> dict[str, Any]:
             "is_newer": state.is_newer,
             "tables": engine.table_bytes,
         }
-    finally:
-        await connection.close()

@@ -156,14 +156,11 @@ async def _check_partitions(connection: "Connection", settings: Settings) -> Che
 async def _check_growth(dsn: str, folder: Path) -> list[Check]:
     """Tell how long the embedded server's disk lasts, by what the newest partitions took."""
     from hj212gw.store.engine import read_daily_growth  # noqa: PLC0415
-    from hj212gw.store.pool import connect  # noqa: PLC0415
+    from hj212gw.store.pool import connected  # noqa: PLC0415
 
     try:
-        connection = await connect(dsn, name="hj212gw doctor")
-        try:
+        async with connected(dsn, name="hj212gw doctor") as connection:
             bytes_a_day = await read_daily_growth(connection, datetime.now(UTC))
-        finally:
-            await connection.close()
     except StoreError:
         return []  # told already
     if not bytes_a_day:

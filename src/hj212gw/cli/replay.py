@@ -63,16 +63,15 @@ async def _replay(dsn: str, settings: "Settings", wanted: tuple[datetime, dateti
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - asyncpg and the gateway are slow to import
     from hj212gw.gateway.replay import Lines, replay  # noqa: PLC0415
     from hj212gw.store.migrate import check_schema  # noqa: PLC0415
-    from hj212gw.store.pool import GATEWAY_ROLE, connect  # noqa: PLC0415
+    from hj212gw.store.pool import GATEWAY_ROLE, connected  # noqa: PLC0415
     from hj212gw.store.replays import Range  # noqa: PLC0415
 
     timeout = settings.database.statement_timeout_secs
     async with AsyncExitStack() as stack:
         connections = []
         for name in ("hj212gw replay, reading", "hj212gw replay"):
-            connection = await connect(dsn, name=name, role=GATEWAY_ROLE, statement_timeout_secs=timeout)
-            stack.push_async_callback(connection.close)
-            connections.append(connection)
+            opened = connected(dsn, name=name, role=GATEWAY_ROLE, statement_timeout_secs=timeout)
+            connections.append(await stack.enter_async_context(opened))
         lines = Lines(*connections)
         await check_schema(lines.writing)
         maker = await _make_maker(lines.writing, make_clock(settings).now())

@@ -25,7 +25,7 @@ from hj212gw.http import HttpServer, Readiness
 from hj212gw.journal import Journal, JournalSettings
 from hj212gw.journal.layout import find_orphans
 from hj212gw.store.migrate import migrate
-from hj212gw.store.pool import connect
+from hj212gw.store.pool import connected
 from hj212gw.store.writer import Writer
 
 SECS_A_DAY = 86_400
@@ -166,11 +166,8 @@ async def migrate_once(dsn: str, clock: Clock) -> None:
         StoreUnavailable: the database is away.
         SchemaMismatch: the database is another version's.
     """
-    connection = await connect(dsn, name="hj212gw migrate")
-    try:
+    async with connected(dsn, name="hj212gw migrate") as connection:
         await migrate(connection, now=clock.now())
-    finally:
-        await connection.close()
 
 
 async def migrate_when_possible(dsn: str, clock: Clock, *, retry_secs: float = 2.0) -> None:

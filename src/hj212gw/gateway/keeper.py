@@ -10,11 +10,10 @@ from hj212gw.errors import StoreError, StoreUnavailable
 from hj212gw.store.archive import JOURNAL_LIFE, MARGIN, STATEMENT_TIMEOUT_SECS, seal_days
 from hj212gw.store.digests import Entry
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, connect
+from hj212gw.store.pool import CONNECTION_ERRORS, GATEWAY_ROLE, connected
 
 _EVERY = timedelta(hours=1)
 _LEAST_WAIT_SECS = 1.0  # real ones, however fast a simulated clock runs
-_CLOSE_SECS = 2.0
 
 
 class Keeper:
@@ -46,19 +45,16 @@ class Keeper:
     async def seal_once(self) -> None:
         """Seal what can be sealed now; a fault of the database is told and waits for the next time."""
         try:
-            connection = await connect(
+            opened = connected(
                 self._dsn,
                 name="hj212gw keeper",
                 role=GATEWAY_ROLE,
                 statement_timeout_secs=STATEMENT_TIMEOUT_SECS,
             )
-            try:
+            async with opened as connection:
                 await check_schema(connection)
                 life = timedelta(seconds=self._clock.real_secs(JOURNAL_LIFE.total_seconds()))
                 seal = await seal_days(connection, self._clock.now(), journal_life=life, on_sealed=_tell)
-            finally:
-                with suppress(*CONNECTION_ERRORS):
-                    await connection.close(timeout=_CLOSE_SECS)
         except StoreError as error:
             telemetry_store.seal_failed(error)
             return

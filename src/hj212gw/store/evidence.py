@@ -11,7 +11,7 @@ from hj212gw.errors import EvidenceError, StoreUnavailable
 from hj212gw.store.archive import STATEMENT_TIMEOUT_SECS, read_entries
 from hj212gw.store.digests import Entry
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connect, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query, load_table_query
 
 # Registry tables by the column that says whom a row is about; what a database does not have yet is left out.
@@ -59,11 +59,12 @@ class EvidenceReader:
             EvidenceError: the login may not read frames as they came.
             StoreUnavailable: try again.
         """
-        connection = await connect(dsn, name="hj212gw evidence", statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
+        opened = connected(dsn, name="hj212gw evidence", statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
         try:
-            await check_schema(connection)
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield cls(connection)
+            async with opened as connection:
+                await check_schema(connection)
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield cls(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             message = "this login may not read frames as they came: use one that is a member of hj212_gateway"
             raise EvidenceError(message) from error
@@ -71,11 +72,6 @@ class EvidenceReader:
             if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
                 raise  # of the file that is written meanwhile
             raise StoreUnavailable(str(sort_error(error))) from error
-        finally:
-            try:
-                await connection.close(timeout=5)
-            except CONNECTION_ERRORS:
-                connection.terminate()
 
     async def find_outlet(self, outlet: str) -> bool:
         """Tell whether the registry knows an outlet, now or in the past."""

@@ -1,6 +1,8 @@
 """Open connections and sort what goes wrong: try again, or never storable."""
 
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 from asyncpg import Connection
@@ -14,6 +16,7 @@ __all__ = [
     "REFUSALS",
     "Connection",
     "connect",
+    "connected",
     "describe",
     "is_refusal",
     "lift_decompression_limit",
@@ -21,6 +24,7 @@ __all__ = [
 ]
 
 CONNECT_TIMEOUT_SECS = 10.0
+_CLOSE_TIMEOUT_SECS = 5.0
 GATEWAY_ROLE = "hj212_gateway"
 
 _CHECK_VIOLATION = "23514"  # what a row without a partition gets: a fault of the store, not of the row
@@ -79,6 +83,21 @@ async def connect(dsn: str, *, name: str, role: str | None = None, statement_tim
     if role is not None:
         await _act_as(connection, role)
     return connection
+
+
+@asynccontextmanager
+async def connected(
+    dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0
+) -> AsyncIterator[Connection]:
+    """Hold a connection, as `connect` opens it; closed at the end, cut where the database does not answer."""
+    connection = await connect(dsn, name=name, role=role, statement_timeout_secs=statement_timeout_secs)
+    try:
+        yield connection
+    finally:
+        try:
+            await connection.close(timeout=_CLOSE_TIMEOUT_SECS)
+        except CONNECTION_ERRORS:
+            connection.terminate()
 
 
 async def _act_as(connection: Connection, role: str) -> None:

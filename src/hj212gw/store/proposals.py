@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connect, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.registry import RegistryStore
 from hj212gw.store.rows import ProposalRow
@@ -14,7 +14,6 @@ ACCEPTED = "accepted"
 DISMISSED = "dismissed"
 
 _APPLICATION = "hj212gw proposals"
-_CLOSE_TIMEOUT_SECS = 5.0
 
 
 class SeenProposal(NamedTuple):
@@ -92,14 +91,8 @@ class ProposalStore:
             ConfigError: the DSN cannot be read.
             StoreUnavailable: no connection.
         """
-        connection = await connect(dsn, name=_APPLICATION)
-        try:
+        async with connected(dsn, name=_APPLICATION) as connection:
             yield cls(connection)
-        finally:
-            try:
-                await connection.close(timeout=_CLOSE_TIMEOUT_SECS)
-            except CONNECTION_ERRORS:
-                connection.terminate()
 
     async def read(self, mn: str | None, what: str | None, *, decided: bool) -> list[SeenProposal]:
         """Read proposals, those of all data loggers or of every kind where None.

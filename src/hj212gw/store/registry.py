@@ -8,7 +8,7 @@ import asyncpg
 
 from hj212gw.errors import StoreError
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connect, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query, load_table_query
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 _APPLICATION = "hj212gw registry"
-_CLOSE_TIMEOUT_SECS = 5.0
 _FOUND = "found"
 # What asyncpg writes as -infinity; it reads both infinities as such extremes without a time zone.
 _MINUS_INFINITY = datetime.min.replace(tzinfo=UTC)
@@ -56,14 +55,8 @@ class RegistryStore:
             ConfigError: the DSN cannot be read.
             StoreUnavailable: no connection.
         """
-        connection = await connect(dsn, name=_APPLICATION)
-        try:
+        async with connected(dsn, name=_APPLICATION) as connection:
             yield cls(connection)
-        finally:
-            try:
-                await connection.close(timeout=_CLOSE_TIMEOUT_SECS)
-            except CONNECTION_ERRORS:
-                connection.terminate()
 
     @asynccontextmanager
     async def change(self) -> "AsyncIterator[None]":
