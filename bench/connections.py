@@ -10,16 +10,21 @@ acknowledged again. Each process of senders has a share of the loggers; the figu
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import random
 import resource
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
-from stage import PRODUCT, Database, GatewayProcess, count_files, count_packets, describe_machine, wait_drained
+from stage import (
+    GatewayProcess,
+    count_files,
+    count_packets,
+    describe_machine,
+    own_database,
+    print_figures,
+    wait_drained,
+)
 
 from hj212gw.protocol import encode_frame
 from hj212gw.protocol.times import format_data_time, format_qn
@@ -261,12 +266,8 @@ async def measure(folder, database, options):
 
 async def main(options):
     """Run with a database of its own."""
-    database = await Database(PRODUCT).start(migrated=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
-            return await measure(Path(name), database, options)
-    finally:
-        await database.remove()
+    async with own_database() as (folder, database):
+        return await measure(folder, database, options)
 
 
 if __name__ == "__main__":
@@ -281,9 +282,4 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     machine = describe_machine()
     figures = asyncio.run(main(chosen))
-    if chosen.json:
-        print(json.dumps({"machine": machine, **figures}))
-    else:
-        print(machine)
-        for key, value in figures.items():
-            print(f"{key:<32} {value}")
+    print_figures({"machine": machine, **figures}, as_json=chosen.json)

@@ -10,18 +10,15 @@ with the share of a core and the CPU time a packet that the gateway had for it.
 
 import argparse
 import asyncio
-import json
-import tempfile
-from pathlib import Path
 
 from stage import (
-    PRODUCT,
-    Database,
     GatewayProcess,
     Load,
     count_packets,
     cpu_secs,
     describe_machine,
+    own_database,
+    print_figures,
     wait_drained,
 )
 
@@ -95,12 +92,8 @@ async def measure(folder, database, options):
 
 async def main(options):
     """Run with a database of its own."""
-    database = await Database(PRODUCT).start(migrated=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
-            return await measure(Path(name), database, options)
-    finally:
-        await database.remove()
+    async with own_database() as (folder, database):
+        return await measure(folder, database, options)
 
 
 if __name__ == "__main__":
@@ -111,9 +104,4 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     machine = describe_machine()
     figures = asyncio.run(main(chosen))
-    if chosen.json:
-        print(json.dumps({"machine": machine, **figures}))
-    else:
-        print(machine)
-        for key, value in figures.items():
-            print(f"{key:<26} {value}")
+    print_figures({"machine": machine, **figures}, as_json=chosen.json)

@@ -8,19 +8,16 @@ and reading rows into the same tables in the same run. The readings are 8 factor
 
 import argparse
 import asyncio
-import json
 import os
-import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+from figures import print_figures
+from up import running_gateway
 
 from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import encode_frame
@@ -186,22 +183,6 @@ async def measure(options, ready):
     }
 
 
-def start_gateway(folder, dsn):
-    """Start `hj212gw up` and wait for its ready file."""
-    ready = folder / "ready.json"
-    command = [sys.executable, "-m", "hj212gw", "up", "--data-dir", str(folder / "data"), "--port", "0"]
-    command += ["--http", "127.0.0.1:0", "--ready-file", str(ready), "--host", "127.0.0.1"]
-    log = (folder / "log").open("w")
-    env = {**os.environ, "HJ212GW_LIMITS__PACKETS_PER_MINUTE_PER_MN": "0"}  # twenty MNs send what thousands do
-    process = subprocess.Popen(command + (["--dsn", dsn] if dsn else []), stderr=log, env=env)
-    deadline = time.monotonic() + 60
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"the gateway did not start:\n{(folder / 'log').read_text()}")
-        time.sleep(0.05)
-    return process, json.loads(ready.read_text())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packets", type=int, default=200_000)
@@ -212,19 +193,13 @@ def main():
     options = parser.parse_args()
     import uvloop  # noqa: PLC0415 - only the benchmark itself needs it
 
-    with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
-        process, ready = start_gateway(Path(name), options.dsn)
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                figures = runner.run(measure(options, ready))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-    if options.json:
-        print(json.dumps(figures))
-        return
-    for key, value in figures.items():
-        print(f"{key:<26} {value}")
+    unlimited = {"HJ212GW_LIMITS__PACKETS_PER_MINUTE_PER_MN": "0"}  # twenty MNs send what thousands do
+    with (
+        running_gateway(options.dsn, unlimited) as ready,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        figures = runner.run(measure(options, ready))
+    print_figures(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,18 @@ wait for its answer. Prints p50, p99 and the longest of their waits, before and 
 import argparse
 import asyncio
 import itertools
-import json
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+
+from figures import cpu_secs, print_figures
+from up import running_gateway
 
 from hj212gw.protocol import encode_frame
 from hj212gw.protocol.times import format_data_time, format_qn
@@ -213,12 +213,6 @@ def memory_mb(pid):
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def cpu_secs(pid):
-    """CPU time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(options, ready):
     """Run one measurement against a started gateway."""
     address, pid = ready["gateway"], ready["pid"]
@@ -247,24 +241,6 @@ def measure(options, ready):
     }
 
 
-def start_gateway(folder, options):
-    """Start `hj212gw up` and wait for its ready file."""
-    ready = folder / "ready.json"
-    command = [sys.executable, "-m", "hj212gw", "up", "--data-dir", str(folder / "data"), "--port", "0"]
-    command += ["--http", "127.0.0.1:0", "--ready-file", str(ready), "--host", "127.0.0.1"]
-    log = (folder / "log").open("w")
-    env = {**os.environ, "HJ212GW_GATEWAY__UNKNOWN_MN": options.unknown}
-    process = subprocess.Popen(
-        command + (["--dsn", options.dsn] if options.dsn else []), stderr=log, env=env, start_new_session=True
-    )
-    deadline = time.monotonic() + 60
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"the gateway did not start:\n{(folder / 'log').read_text()}")
-        time.sleep(0.05)
-    return process, json.loads(ready.read_text())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=1_000_000)
@@ -281,18 +257,10 @@ def main():
     if options.address:
         asyncio.run(be_hostile(options))
         return
-    with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
-        process, ready = start_gateway(Path(name), options)
-        try:
-            figures = measure(options, ready)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(120)
-    if options.json:
-        print(json.dumps(figures))
-        return
-    for key, value in figures.items():
-        print(f"{key:<26} {value}")
+    unknown = {"HJ212GW_GATEWAY__UNKNOWN_MN": options.unknown}
+    with running_gateway(options.dsn, unknown, own_session=True) as ready:
+        figures = measure(options, ready)
+    print_figures(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

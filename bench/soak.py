@@ -11,16 +11,13 @@ packet is missing or stored twice.
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import shutil
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
-from stage import PRODUCT, Database, GatewayProcess, Load, Series, count_files, describe_machine
+from stage import GatewayProcess, Load, Series, count_files, describe_machine, own_database, print_figures
 
 STORM_SECS = 60.0
 SAMPLE_SECS = 2.0
@@ -150,20 +147,16 @@ class Soak:
 
 async def main(options):
     """Run with a database of its own; return the figures."""
-    database = await Database(PRODUCT).start(migrated=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
-            quick = {"database.retry_max_secs": 2}
-            options_of_gateway = ("--dsn", database.dsn, "--unknown-mn", "accept")
-            gateway = GatewayProcess(Path(name), "serve", *options_of_gateway, settings=quick).start()
-            try:
-                return await Soak(gateway, database, options).run()
-            finally:
-                gateway.stop()
-                if options.log:
-                    shutil.copyfile(gateway.log_file, options.log)
-    finally:
-        await database.remove()
+    async with own_database() as (folder, database):
+        quick = {"database.retry_max_secs": 2}
+        options_of_gateway = ("--dsn", database.dsn, "--unknown-mn", "accept")
+        gateway = GatewayProcess(folder, "serve", *options_of_gateway, settings=quick).start()
+        try:
+            return await Soak(gateway, database, options).run()
+        finally:
+            gateway.stop()
+            if options.log:
+                shutil.copyfile(gateway.log_file, options.log)
 
 
 if __name__ == "__main__":
@@ -178,5 +171,5 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     machine = describe_machine()
     figures = {"machine": machine, "seed": chosen.seed, **asyncio.run(main(chosen))}
-    print(json.dumps(figures) if chosen.json else "\n".join(f"{key:<26} {value}" for key, value in figures.items()))
+    print_figures(figures, as_json=chosen.json)
     sys.exit(1 if figures["exit_code_of_load"] or figures["faults_found"] else 0)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from figures import cpu_secs, print_figures
 from tests.support import Database, GatewayProcess, wait_until
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "count_packets",
     "cpu_secs",
     "describe_machine",
+    "own_database",
+    "print_figures",
     "wait_drained",
     "wait_until",
 ]
@@ -42,10 +47,15 @@ def count_files(pid):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def cpu_secs(pid):
-    """Tell the CPU time a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+@asynccontextmanager
+async def own_database():
+    """Give a folder and a migrated database on a server with the product's settings, both gone afterwards."""
+    database = await Database(PRODUCT).start(migrated=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hj212-bench-") as name:
+            yield Path(name), database
+    finally:
+        await database.remove()
 
 
 class Series:
