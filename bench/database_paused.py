@@ -56,11 +56,8 @@ async def measure(folder, database, options):
     pending = gateway.metrics()["hj212gw_journal_pending_packets"]
     database.thaw()
     cpu = cpu_secs(gateway.ready["pid"])
-    draining = asyncio.create_task(watch(gateway, 3600))
     drain_secs = await wait_drained(gateway, 1800)
     cpu = cpu_secs(gateway.ready["pid"]) - cpu
-    draining.cancel()
-    await asyncio.wait([draining])
     after = gateway.memory_bytes()
     stored = await count_packets(database.dsn)
     assert gateway.stop() == 0

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 
+from figures import print_figures
+
 from hj212gw.protocol import crc_text
 
 
@@ -91,7 +93,7 @@ def main():
         "generator_memory_bytes": generator["memory_bytes"],
         "load_average": report["load_average"],
     }
-    print(json.dumps(figures) if options.json else "\n".join(f"{name:<26} {value}" for name, value in figures.items()))
+    print_figures(figures, as_json=options.json)
     sys.exit(done.returncode)
 
 

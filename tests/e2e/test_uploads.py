@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support import assert_conserved, secs, wait_until
+from tests.support import assert_conserved, read_some, secs, wait_until
 
 from hj212gw.protocol import FrameBuffer, encode_frame, parse_packet
 from hj212gw.protocol.times import format_data_time
@@ -51,7 +51,7 @@ async def send(port, frames):
     answers, buffer = {}, FrameBuffer()
     async with asyncio.timeout(secs(20)):
         while len(answers) < len(frames):
-            packets = [parse_packet(event.segment) for event in buffer.feed(await reader.read(65536))]
+            packets = [parse_packet(event.segment) for event in buffer.feed(await read_some(reader))]
             answers |= {packet.qn: packet.cn for packet in packets}
     writer.close()
     return answers

@@ -80,9 +80,11 @@ async def counters_only_grow(gateway):
                     await stopping.wait()
 
     watching = asyncio.create_task(watch())
-    yield seen
-    stopping.set()
-    await watching
+    try:
+        yield seen
+    finally:
+        stopping.set()
+        await watching
     assert rounds > 1
 
 
@@ -298,6 +300,7 @@ async def test_hang_up_leaves_workers_alive(serve):
     await asyncio.to_thread(gateway.start)
     pids = workers_of(gateway)
     gateway.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(wait_for, lambda: gateway.log().count('"event": "config.reloaded"') == 2)
     await wait_until(lambda: asyncio.to_thread(is_ready, gateway))
     assert workers_of(gateway) == pids
     assert await asyncio.to_thread(gateway.stop) == 0

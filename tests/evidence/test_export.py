@@ -89,11 +89,6 @@ async def test_same_content_gives_the_same_bytes(archive, exported, evidence, tm
 
 async def test_channels_name_data_loggers_too(archive, evidence):
     """One data logger may serve several outlets, by ST and factor."""
-    if await archive.admin.fetchval("SELECT to_regclass('hj212.channels')") is None:
-        await archive.admin.execute(
-            "CREATE TABLE hj212.channels (row_id bigint, mn text, outlet text, valid_from timestamptz,"
-            " valid_to timestamptz, recorded_at timestamptz, superseded_at timestamptz)"
-        )
     await archive.admin.execute(
         f"INSERT INTO hj212.channels (row_id, mn, outlet, valid_from) OVERRIDING SYSTEM VALUE"
         f" VALUES (1, '{OTHER}', 'WS-03', '-infinity')"

@@ -156,8 +156,10 @@ def few_files():
     """Programs started here may open few files unless they raise that limit themselves."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_sixty_loggers_behind_one_address_and_a_thousand_lines_left_behind(gateway):

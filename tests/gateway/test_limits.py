@@ -159,7 +159,8 @@ async def test_many_share_an_address_unless_told_otherwise(tmp_path):
         fourth = await live.connect()
         await fourth.send(frame(1))
         assert len(await fourth.answers(1)) == 1
-        assert second
+        await second.send(frame(2))
+        assert len(await second.answers(1)) == 1
     assert counts("sessions_closed_total", reason="limit") == 1
 
 

@@ -80,8 +80,9 @@ async def test_orphans_are_drained_one_after_the_other(tmp_path, database, postg
     async with draining(tmp_path, directories, postgres_dsn) as (orphans, _):
         assert orphans.stats() == []
         await eventually(orphans.stats)
-        while await count_of(database) < 50 or orphans.stats():  # noqa: ASYNC110 - the database has no event
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(secs(30)):
+            while await count_of(database) < 50 or orphans.stats():  # noqa: ASYNC110 - the database has no event
+                await asyncio.sleep(0.01)
     assert all(inspect(directory).owner_pid is None for directory in directories)
     drained = await database.fetch("SELECT position FROM journals WHERE position > 0")
     assert len(drained) == 2

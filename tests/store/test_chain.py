@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.support import secs
 
 from hj212gw.clock import Clock
 from hj212gw.gateway.keeper import Keeper
@@ -354,7 +355,7 @@ async def test_the_keeper_seals_by_the_gateways_clock(archive):
             await asyncio.sleep(0.05)
         return rows
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(secs(30)):
         rows = await sealed()
     await keeper.stop()
     assert [row["day"] for row in rows] == [DAY]

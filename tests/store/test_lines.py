@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import uvloop
 from tests.proxy import Proxy
+from tests.support import secs
 
 from hj212gw.errors import StoreUnavailable
 from hj212gw.gateway.rows import make_rows, read_arrival
@@ -64,8 +65,9 @@ async def lose_line(dsn, ending):
     async with writing(dsn) as (line, writer, logger_id):
         line.hold_at = b"readings_rtd"
         storing = asyncio.create_task(writer.write(make_batch(logger_id, 1500)))
-        while not line.is_held:  # noqa: ASYNC110 - the line tells nobody
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(secs(30)):
+            while not line.is_held:  # noqa: ASYNC110 - the line tells nobody
+                await asyncio.sleep(0.01)
         if ending == "cut":
             await asyncio.sleep(0.05)  # the kernel's room for the line fills up
             line.cut()
