@@ -1,7 +1,6 @@
 """`hj212gw db seal` and `db verify`: the chain of digests over the raw archive."""
 
 import asyncio
-import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from hj212gw.store.digests import Entry
 
 _FAILED = 1
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def add_to(group: typer.Typer) -> None:
@@ -71,9 +69,8 @@ def verify_command(
     days = (_read_day(first, "--from") or date.min, _read_day(last, "--to") or date.max)
     if days[0] > days[1]:
         raise typer.BadParameter("--from is after --to")
-    if expect is not None and not _DIGEST.fullmatch(expect.lower()):
-        raise typer.BadParameter("expected the 64 hexadecimal digits that verify prints", param_hint="--expect")
-    expected = None if expect is None else bytes.fromhex(expect)
+    digest = options.read_digest(expect, "verify prints")
+    expected = None if digest is None else bytes.fromhex(digest)
     settings = options.load(config, {"database.dsn": dsn}, simulated_clock=True)
     audit = asyncio.run(_verify(options.need_dsn(settings), settings, days, expected))
     _finish(audit, as_json=as_json)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from hj212gw.evidence import Exported, Request, Verdict
 
 _FAILED = 1
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 _evidence = typer.Typer(help="Evidence of an outlet: frames, readings, registry and digests.", no_args_is_help=True)
 
@@ -69,9 +68,7 @@ def verify_command(
     """
     from hj212gw.evidence import verify_evidence  # noqa: PLC0415 - slow to import
 
-    if expect is not None and not _SHA256.fullmatch(expect):
-        raise typer.BadParameter("expected the 64 hexadecimal digits that export printed", param_hint="--expect")
-    verdict = verify_evidence(file, expected=expect)
+    verdict = verify_evidence(file, expected=options.read_digest(expect, "export printed"))
     if as_json:
         print_json({"ok": verdict.is_good, **verdict._asdict()})
     else:

@@ -5,12 +5,11 @@ import resource
 SPARE_FILES = 100  # besides connections: journal, database, HTTP, log
 
 
-def raise_file_limit() -> int | None:
-    """Raise the soft limit of open files to the hard one; return what holds now, None where there is no limit."""
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return None if hard == resource.RLIM_INFINITY else hard
 
 
 def read_hard_limit() -> int | None:

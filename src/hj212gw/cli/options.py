@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Coroutine, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,6 +13,8 @@ from hj212gw import logs
 from hj212gw.config import Settings
 from hj212gw.config_loading import load_settings
 from hj212gw.errors import ConfigError
+
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of everything kept on this machine.")]
@@ -101,6 +104,32 @@ def need_dsn(settings: Settings) -> str:
         message = "no database is named: give --dsn, database.dsn_file or HJ212GW_DATABASE__DSN"
         raise ConfigError(message)
     return settings.database.dsn.get_secret_value()
+
+
+def read_moment(text: str, option: str) -> datetime:
+    """Read a moment on UTC+8.
+
+    Raises:
+        typer.BadParameter: with what is expected.
+    """
+    from hj212gw.registry.cells import parse_moment  # noqa: PLC0415 - slow to import
+
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        message = f"expected {str(error).removesuffix(', or nothing')}, came {text[:80]!r}"
+        raise typer.BadParameter(message, param_hint=option) from error
+
+
+def read_digest(text: str | None, printed_by: str) -> str | None:
+    """Read the SHA-256 of `--expect`, in either case; None where none was given.
+
+    Raises:
+        typer.BadParameter: with what is expected.
+    """
+    if text is not None and not _DIGEST.fullmatch(text):
+        raise typer.BadParameter(f"expected the 64 hexadecimal digits that {printed_by}", param_hint="--expect")
+    return text
 
 
 def mask(dsn: str | None) -> str:

@@ -77,7 +77,8 @@ def accept_command(
     is told what to do about.
     """
     wanted = (mn, what, " ".join(value), st, cn)
-    settings = asyncio.run(_accept(_need_dsn(config, dsn), wanted, _read_moment(start), by or getpass.getuser()))
+    start_at = None if start is None else options.read_moment(start, "--from")
+    settings = asyncio.run(_accept(_need_dsn(config, dsn), wanted, start_at, by or getpass.getuser()))
     if as_json:
         print_json([_to_document(setting) for setting in settings])
     for setting in settings:
@@ -106,18 +107,6 @@ def dismiss_command(
 def _need_dsn(config: Path | None, dsn: str | None) -> str:
     """Return the DSN of the settings; rows are recorded at the real time, so a clock section is no fault here."""
     return options.need_dsn(options.load(config, {"database.dsn": dsn}, simulated_clock=True))
-
-
-def _read_moment(text: str | None) -> "datetime | None":
-    from hj212gw.registry.cells import parse_moment  # noqa: PLC0415 - slow to import
-
-    if text is None:
-        return None
-    try:
-        return parse_moment(text)
-    except ValueError as error:
-        message = f"expected {error}"
-        raise typer.BadParameter(message, param_hint="--from") from error
 
 
 async def _read(dsn: str, mn: str | None, what: str | None, *, with_decided: bool) -> "list[SeenProposal]":

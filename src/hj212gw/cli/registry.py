@@ -11,8 +11,6 @@ from hj212gw.cli import options, proposals
 from hj212gw.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from hj212gw.registry import InputFile, Report, Swap, SwapReport
 
 _FAILED = 1
@@ -120,7 +118,7 @@ def replace_logger_command(
     """
     from hj212gw.registry import Swap  # noqa: PLC0415 - asyncpg is slow to import
 
-    swap = Swap(_read_mn(old, "OLD"), _read_mn(new, "NEW"), _read_moment(at), _read_pw(pw_file))
+    swap = Swap(_read_mn(old, "OLD"), _read_mn(new, "NEW"), options.read_moment(at, "--at"), _read_pw(pw_file))
     report = asyncio.run(_replace(options.need_dsn(_load(config, dsn)), swap, is_dry_run=dry_run))
     changes = {name: {"ended": change.ended, "moved": change.moved} for name, change in report.changes.items()}
     if as_json:
@@ -159,16 +157,6 @@ def _read_mn(text: str, name: str) -> str:
         return parse_token(text)
     except ValueError as error:
         raise typer.BadParameter(f"expected {error}, came {text[:80]!r}", param_hint=name) from error
-
-
-def _read_moment(text: str) -> "datetime":
-    from hj212gw.registry.cells import parse_moment  # noqa: PLC0415 - slow to import
-
-    try:
-        return parse_moment(text)
-    except ValueError as error:
-        message = f"expected {str(error).removesuffix(', or nothing')}, came {text[:80]!r}"
-        raise typer.BadParameter(message, param_hint="--at") from error
 
 
 def _read_pw(file: Path | None) -> str | None:

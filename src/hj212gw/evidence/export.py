@@ -103,7 +103,7 @@ class _Writer:
         self._draft = draft
         self._mns = mns
         self._peers: set[str] = set()
-        self._days: list[date] = [local_day(request.start), local_day(request.end)]
+        self._days: set[date] = {local_day(request.start), local_day(request.end)}
 
     async def write_all(self) -> None:
         """Write every file but the manifest."""
@@ -123,8 +123,6 @@ class _Writer:
         ids = {"outlet": {self._request.outlet}, "mn": set(self._mns), "enterprise": set[str]()}
         for table, key in REGISTRY_KEYS.items():
             found = await self._reader.read_registry(table, ids[key], start, end)
-            if found is None:
-                continue
             if table == "outlets":
                 place = found.columns.index("enterprise")
                 ids["enterprise"] = {row[place] for row in found.rows}
@@ -142,8 +140,7 @@ class _Writer:
                     continue
                 member.write_line(_describe(row))
                 self._peers.add(row["peer"])
-                self._days += [local_day(row["received_at"])] if member.rows == 1 else []
-                self._days[1] = max(self._days[1], local_day(row["received_at"]))
+                self._days.add(local_day(row["received_at"]))
 
     def _is_wanted(self, row: Any) -> bool:
         """Tell whether a frame came in the range or speaks of it; what is encrypted may."""

@@ -32,14 +32,12 @@ class FrameCheck(NamedTuple):
 
     Attributes:
         problem: what does not hold, "" where all does.
-        packet: None where it could not be read, or is encrypted.
         encrypted: (MN, QN) where a key is needed to read it; None where not.
         readings: a hash of each reading it gives, with its value and QN.
         keys: (DataTime, a hash of the key) of each, where the packet is stored and not kept apart.
     """
 
     problem: str = ""
-    packet: Packet | None = None
     encrypted: tuple[str, str] | None = None
     readings: tuple[int, ...] = ()
     keys: tuple[tuple[datetime, int], ...] = ()
@@ -124,7 +122,7 @@ def _check_plain(document: dict[str, Any], warnings: list[Any], raw: bytes) -> F
     if blake2b(frame.sent or frame.segment, digest_size=_DIGEST_BYTES).hexdigest() != document["digest"]:
         return FrameCheck("its digest is not that of its data segment")
     readings, keys = _hash_readings(packet)
-    return FrameCheck(packet=packet, readings=readings, keys=keys if document["state"] == STORED else ())
+    return FrameCheck(readings=readings, keys=keys if document["state"] == STORED else ())
 
 
 def _hash_readings(packet: Packet) -> tuple[tuple[int, ...], tuple[tuple[datetime, int], ...]]:

@@ -23,19 +23,28 @@ class HeldRow(NamedTuple):
 
 
 @dataclass(slots=True)
-class KindChanges:
-    """What becomes of one kind.
+class RowChanges:
+    """Rows of one kind that come and go.
 
     Attributes:
         added: rows that are written, replacing ones included.
         superseded: numbers of the database's rows that end, those replaced and those found.
+    """
+
+    added: list[Entry] = field(default_factory=list)
+    superseded: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class KindChanges(RowChanges):
+    """What an import makes of one kind.
+
+    Attributes:
         replaced: how many rows of the database get a new version.
         unchanged: how many rows of the files stand in the database already.
         registered: how many data loggers found by the gateway become registered.
     """
 
-    added: list[Entry] = field(default_factory=list)
-    superseded: list[int] = field(default_factory=list)
     replaced: int = 0
     unchanged: int = 0
     registered: int = 0

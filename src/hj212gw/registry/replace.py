@@ -1,15 +1,15 @@
 """One data logger in the place of another: the same outlet from a moment on, under another MN."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from hj212gw.clock import Clock
 from hj212gw.registry.cells import format_moment
-from hj212gw.registry.changes import HeldRow
+from hj212gw.registry.changes import HeldRow, RowChanges
 from hj212gw.registry.kinds import EARLIEST, KINDS, LATEST, Entry, Kind
-from hj212gw.registry.sync import read_held
+from hj212gw.registry.sync import read_held, write_changes
 from hj212gw.store.registry import RegistryStore
 
 _LOGGERS = KINDS["data_loggers"]
@@ -37,20 +37,16 @@ class Swap(NamedTuple):
 
 
 @dataclass(slots=True)
-class SwapChanges:
-    """What becomes of one kind.
+class SwapChanges(RowChanges):
+    """What a replacement makes of one kind.
 
     Attributes:
         ended: how many rows of the old data logger end at the moment; rows that began later are dropped.
         moved: how many rows the new one gets.
-        added: rows that are written.
-        superseded: numbers of the database's rows that end.
     """
 
     ended: int = 0
     moved: int = 0
-    added: list[Entry] = field(default_factory=list)
-    superseded: list[int] = field(default_factory=list)
 
 
 class SwapReport(NamedTuple):
@@ -90,10 +86,7 @@ async def replace_logger(store: RegistryStore, swap: Swap, clock: Clock, *, is_d
         report = plan_swap(await read_held(store), swap)
         if report.refusal:
             return report
-        now = clock.now()
-        for name, change in report.changes.items():
-            await store.supersede_rows(name, change.superseded, now)
-            await store.add_rows(name, KINDS[name].columns, [entry.values for entry in change.added], now)
+        await write_changes(store, report.changes, clock.now())
     return report._replace(is_written=True)
 
 

@@ -1,12 +1,13 @@
 """Files into the registry's tables and back."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from hj212gw.clock import Clock
-from hj212gw.registry.changes import HeldRow, KindChanges, plan_changes
+from hj212gw.registry.changes import HeldRow, KindChanges, RowChanges, plan_changes
 from hj212gw.registry.csvfiles import InputFile, read_files, write_file
 from hj212gw.registry.findings import Findings, Level
 from hj212gw.registry.kinds import KINDS, Entry
@@ -52,11 +53,15 @@ async def import_files(store: RegistryStore, files: Iterable[InputFile], clock: 
         report = Report(findings, plan_changes(rows, await read_held(store), findings), is_written=False)
         if report.has_errors:
             return report
-        now = clock.now()
-        for name, change in report.changes.items():
-            await store.supersede_rows(name, change.superseded, now)
-            await store.add_rows(name, KINDS[name].columns, [entry.values for entry in change.added], now)
+        await write_changes(store, report.changes, clock.now())
     return report._replace(is_written=True)
+
+
+async def write_changes(store: RegistryStore, changes: Mapping[str, RowChanges], now: datetime) -> None:
+    """Write what becomes of each kind, inside `store.change`: old rows end, new ones come."""
+    for name, change in changes.items():
+        await store.supersede_rows(name, change.superseded, now)
+        await store.add_rows(name, KINDS[name].columns, [entry.values for entry in change.added], now)
 
 
 async def check_files(store: RegistryStore | None, files: Iterable[InputFile]) -> Report:

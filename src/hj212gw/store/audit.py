@@ -1,6 +1,5 @@
 """Sealed days against the tables: which day is wrong, and how."""
 
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -64,15 +63,12 @@ class AuditRange(NamedTuple):
     expected: bytes | None = None
 
 
-async def audit_chain(
-    connection: Connection, wanted: AuditRange, on_day: Callable[[date], None] | None = None
-) -> Audit:
+async def audit_chain(connection: Connection, wanted: AuditRange) -> Audit:
     """Check the whole chain's links, and the digests of the days asked for against the tables.
 
     Args:
         connection: its own for this; a day of many packets takes minutes.
         wanted: which days.
-        on_day: told each day before it is digested.
 
     Raises:
         StoreUnavailable: try again.
@@ -86,8 +82,6 @@ async def audit_chain(
             written = await _read_written(connection, walk.newest)
             checked = 0
             for (day, part), entry in sorted(walk.newest.items()):
-                if on_day is not None:
-                    on_day(day)
                 if _is_dropped(entry, wanted.kept_since):
                     detail = "retention has dropped this day's packets, or some of them"
                     findings.append(AuditFinding(NOT_CHECKABLE, day, part, detail))

@@ -14,7 +14,7 @@ from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query, load_table_query
 
-# Registry tables by the column that says whom a row is about; what a database does not have yet is left out.
+# Registry tables by the column that says whom a row is about.
 REGISTRY_KEYS = {
     "outlets": "outlet",
     "enterprises": "enterprise",
@@ -81,13 +81,12 @@ class EvidenceReader:
         """Return the MNs that served an outlet in a range, by their own rows or by their channels'."""
         found: set[str] = set()
         for table in ("data_loggers", "channels"):
-            if await self._columns(table):
-                query = load_table_query("find_outlet_loggers", table)
-                found |= {row["mn"] for row in await self._connection.fetch(query, outlet, start, end)}
+            query = load_table_query("find_outlet_loggers", table)
+            found |= {row["mn"] for row in await self._connection.fetch(query, outlet, start, end)}
         return sorted(found)
 
-    async def read_registry(self, table: str, ids: Iterable[str], start: datetime, end: datetime) -> Table | None:
-        """Return the rows of a registry table that hold in a range, superseded ones too; None: no such table.
+    async def read_registry(self, table: str, ids: Iterable[str], start: datetime, end: datetime) -> Table:
+        """Return the rows of a registry table that hold in a range, superseded ones too.
 
         Args:
             table: one of REGISTRY_KEYS.
@@ -96,8 +95,6 @@ class EvidenceReader:
             end: of the range, excluded.
         """
         columns = [column for column in await self._columns(table) if column not in _SECRETS]
-        if not columns:
-            return None
         query = load_table_query("read_registry_history", table)
         query = query.replace("{columns}", ", ".join(columns)).replace("{key}", REGISTRY_KEYS[table])
         rows = await self._connection.fetch(query, sorted(set(ids)), start, end)

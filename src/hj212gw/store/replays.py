@@ -2,21 +2,15 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any, NamedTuple
 
 from hj212gw.errors import PositionMoved
 from hj212gw.store.infos import store_infos
-from hj212gw.store.pool import (
-    CONNECTION_ERRORS,
-    REFUSALS,
-    Connection,
-    is_refusal,
-    lift_decompression_limit,
-    sort_error,
-)
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, lift_decompression_limit, sort_error
 from hj212gw.store.queries import load_query
 from hj212gw.store.rows import CONFLICT, ODD_COLUMNS, QUARANTINED, STORED, UNREGISTERED, PacketRow, PacketRows
-from hj212gw.store.upsert import copy_rows, mark_state, upsert_readings
+from hj212gw.store.upsert import copy_rows, mark_state, store_by_halves, upsert_readings
 from hj212gw.store.writer import touch_dirty
 
 _SLICE = timedelta(hours=1)  # of arrivals, sorted at a time
@@ -154,20 +148,12 @@ async def finish_replay(connection: Connection, replay: Replay, to_at: datetime)
 
 
 async def _store(connection: Connection, packets: list[Remade]) -> Done:
-    """Store the readings of packets; one the database refuses is found by halves and stays as it is."""
-    if not packets:
-        return Done()
-    try:
-        async with connection.transaction():
-            return await _store_all(connection, packets)
-    except REFUSALS as error:
-        if not is_refusal(error):
-            raise
-    if len(packets) == 1:
-        return Done(packets=1, skipped=1)
-    middle = len(packets) // 2
-    left = await _store(connection, packets[:middle])
-    return left.plus(await _store(connection, packets[middle:]))
+    """Store the readings of packets; one the database refuses stays as it is."""
+    return reduce(Done.plus, await store_by_halves(connection, packets, _store_all, _skip)) if packets else Done()
+
+
+async def _skip(_connection: Connection, _packet: Remade, _error: Exception) -> Done:
+    return Done(packets=1, skipped=1)
 
 
 async def _store_all(connection: Connection, packets: list[Remade]) -> Done:

@@ -4,10 +4,11 @@ A batch takes it when plain COPY met a duplicate key or a row the database refus
 the caller's transaction; a part that fails is rolled back to a savepoint and halved.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
+from functools import reduce
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import asyncpg
 
@@ -28,6 +29,9 @@ from hj212gw.store.rows import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_Packet = TypeVar("_Packet")
+_Outcome = TypeVar("_Outcome")
 
 
 # How long after its DataTime a value still counts as sent live, by table (spec 14.1: its own period and a while).
@@ -85,17 +89,40 @@ async def upsert_packets(connection: Connection, packets: list[PacketRows]) -> C
     Raises:
         asyncpg.PostgresError: the database failed for a reason that is not in the rows.
     """
+    return reduce(Counts.plus, await store_by_halves(connection, packets, _upsert_all, _quarantine))
+
+
+async def store_by_halves(
+    connection: Connection,
+    packets: list[_Packet],
+    store: Callable[[Connection, list[_Packet]], Awaitable[_Outcome]],
+    refuse: Callable[[Connection, _Packet, Exception], Awaitable[_Outcome]],
+) -> list[_Outcome]:
+    """Store packets, all at once where the database takes them; one whose rows it refuses is found by halves.
+
+    Args:
+        connection: inside a transaction or not.
+        packets: one or more.
+        store: stores any number of them, undone where the database refuses one.
+        refuse: what to do with one that is refused, and the reason.
+
+    Returns:
+        What came of each part, in the order of the packets.
+
+    Raises:
+        asyncpg.PostgresError: the database failed for a reason that is not in the rows.
+    """
     try:
         async with connection.transaction():
-            return await _upsert_all(connection, packets)
+            return [await store(connection, packets)]
     except REFUSALS as error:
         if not is_refusal(error):
             raise
         if len(packets) == 1:
-            return await _quarantine(connection, packets[0], error)
+            return [await refuse(connection, packets[0], error)]
     middle = len(packets) // 2
-    left = await upsert_packets(connection, packets[:middle])
-    return left.plus(await upsert_packets(connection, packets[middle:]))
+    left = await store_by_halves(connection, packets[:middle], store, refuse)
+    return left + await store_by_halves(connection, packets[middle:], store, refuse)
 
 
 async def copy_rows(
