@@ -1,11 +1,9 @@
 """Networks: who may connect, and who is near whom."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.gateway.support import Counts, eventually, frame, live_gateway, on_both_loops
 
-from hj212gw.gateway.networks import Access, NetworkList, are_near, host_of
+from hj212gw.gateway.networks import Access, NetworkList, are_near
 
 CASES = [
     ("10.1.2.3", True),
@@ -50,12 +48,6 @@ def test_near_is_one_network_of_a_provider(one, other, near):
     """A data logger that gets another address of the same network is no stranger."""
     assert are_near(one, other) is near
     assert are_near(other, one) is near
-
-
-@given(st.ip_addresses(), st.integers(0, 65535))
-def test_host_is_found_whatever_the_address(address, port):
-    """The port is what stands behind the last colon."""
-    assert host_of(f"{address}:{port}") == str(address)
 
 
 @on_both_loops

@@ -15,11 +15,12 @@ from typing import NamedTuple
 from hj212gw import telemetry_gateway
 from hj212gw.clock import Clock
 from hj212gw.errors import ConfigError
-from hj212gw.gateway.networks import NetworkList, host_of
+from hj212gw.gateway.networks import NetworkList
 from hj212gw.gateway.snapshots import read_snapshot, write_snapshot
 from hj212gw.protocol.dialects import SLUGS, Dialect, Key, make_dialect
 from hj212gw.registry.keysfile import KeysFile
 from hj212gw.store.loggers import DatedKey, KnownLogger
+from hj212gw.telemetry import host_of
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 

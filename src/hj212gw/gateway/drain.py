@@ -6,7 +6,6 @@ rows, so that a crash between two steps stores nothing twice and loses nothing.
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,7 +77,6 @@ class Drain:
         self._stopped = asyncio.Event()
         self._away_since: float | None = None
         self._due: dict[str, float] = {}
-        self.on_stored: Callable[[], None] | None = None
         self.retention: Retention | None = None  # where it was changed since the start
 
     @property
@@ -191,8 +189,6 @@ class Drain:
         self._journal.confirm(batch.upto, self._clock.now_us())
         telemetry_store.batch_stored(loop.time() - began, outcome.stored, outcome.readings, outcome.path)
         _count(outcome)
-        if self.on_stored is not None:
-            self.on_stored()
 
     def _note_recovery(self) -> None:
         """Tell once that the database takes writes again."""

@@ -72,8 +72,3 @@ def are_near(one: str, other: str) -> bool:
         return False
     bits = first.max_prefixlen - _NEAR_BITS[first.version]
     return int(first) >> bits == int(second) >> bits
-
-
-def host_of(peer: str) -> str:
-    """Return the address of a peer, host:port."""
-    return peer.rpartition(":")[0] or peer

@@ -13,6 +13,7 @@ from hj212gw.protocol.diagnosis import STANDARD, InForce, Proposal, diagnose_pac
 from hj212gw.protocol.faults import REPAIR_BY_WARNING
 from hj212gw.protocol.spans import find_mn
 from hj212gw.store.rows import PacketRow, PacketRows, ProposalRow
+from hj212gw.telemetry import host_of
 
 InForceOf = Callable[[str, str, str], InForce]  # by MN, ST and CN as sent
 
@@ -114,21 +115,17 @@ class ProposalBook:
 
     def note_reject(self, received_at: datetime, peer: str, reason: str, raw: bytes) -> None:
         """Note a span that was refused; noise is one too, and names its data logger only by what it is told."""
-        mn = find_mn(raw)
-        turn = self._take_turn(mn or peer.rpartition(":")[0], reason, received_at)
-        if turn is None:
-            return
-        proposal = diagnose_reject(raw, reason)
-        if proposal is not None:
-            self._count(proposal, received_at, 1 + turn.missed)
-        turn.missed = 0
+        self._note_span(received_at, find_mn(raw), peer, reason, raw)
 
     def note_noise(self, received_at: datetime, peer: str, mn: str, raw: bytes) -> None:
         """Note bytes between frames, of the data logger whose connection it is, "" where it is not known."""
-        turn = self._take_turn(mn or peer.rpartition(":")[0], "noise", received_at)
+        self._note_span(received_at, mn, peer, "noise", raw)
+
+    def _note_span(self, received_at: datetime, mn: str, peer: str, reason: str, raw: bytes) -> None:
+        turn = self._take_turn(mn or host_of(peer), reason, received_at)
         if turn is None:
             return
-        proposal = diagnose_reject(raw, "noise")
+        proposal = diagnose_reject(raw, reason)
         if proposal is not None:
             self._count(proposal._replace(mn=proposal.mn or mn), received_at, 1 + turn.missed)
         turn.missed = 0

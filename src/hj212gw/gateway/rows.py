@@ -160,7 +160,7 @@ def _make_usual(arrival: Arrival, logger_id: int, more_warnings: tuple[str, ...]
     packet, received_at = arrival.packet, arrival.received_at
     table = _TABLE_BY_CN.get(packet.cn)
     values = pick_values(packet.cp) if table is not None else None
-    if values is None or not values.layout.rows or not is_plausible(values.data_time, received_at):
+    if values is None or not is_plausible(values.data_time, received_at):
         return None
     qn_at, has_qn = _place(packet.qn, received_at)
     row = _make_packet(arrival, qn_at, STORED, more_warnings)

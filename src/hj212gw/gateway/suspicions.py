@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import Final
 
 from hj212gw import telemetry_access
-from hj212gw.gateway.networks import host_of
 from hj212gw.gateway.notes import FOREIGN_CERTIFICATE, FOREIGN_PEER
+from hj212gw.protocol.shape import HEAD_BYTES
 from hj212gw.protocol.spans import show
 from hj212gw.store.rows import PacketRow, PacketRows, SuspicionRow
+from hj212gw.telemetry import host_of
 
 WRONG_PW: Final = "wrong_pw"
 REPLAYED_QN: Final = "replayed_qn"
 MAX_KEYS: Final = 1000  # different ones between two batches
 
-_HEAD_BYTES = 6  # of a frame: ## and its length
 _SHOWN = 120
 _WHAT_BY_WARNING = {
     "wrong_password": WRONG_PW,
@@ -60,7 +60,7 @@ class SuspicionBook:
         self._note((mn, REPLAYED_QN, host_of(peer)), evidence, at)
 
     def _note_packet(self, what: str, packet: PacketRow) -> None:
-        header = packet.raw[_HEAD_BYTES:].partition(_AREA)[0]
+        header = packet.raw[HEAD_BYTES:].partition(_AREA)[0]
         self._note((packet.mn, what, host_of(packet.peer)), show(header, _SHOWN), packet.received_at)
 
     def _note(self, key: tuple[str, str, str], evidence: str, at: datetime) -> None:

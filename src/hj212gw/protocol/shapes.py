@@ -176,8 +176,8 @@ def _learn(shape: tuple[bytes, ...]) -> Layout | None:
     if not _ALTERNATING.fullmatch(structure) or not all(map(bytes.isascii, encoded)):
         return None
     names = [name.decode() for name in encoded]
-    if names.count("DataTime") != 1 or any(map(_is_odd, names)):
-        return None
+    if len(names) == 1 or names.count("DataTime") != 1 or any(map(_is_odd, names)):
+        return None  # DataTime alone gives no reading
     warnings: list[str] = []
     fields = [("DataTime", "") if name == "DataTime" else split_name(name, warnings) for name in names]
     if warnings or any(suffix not in SLOTS and suffix != "Flag" for name, suffix in fields if name != "DataTime"):

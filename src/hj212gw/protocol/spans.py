@@ -3,16 +3,14 @@
 import re
 
 from hj212gw.errors import PacketError
+from hj212gw.protocol.cipher import BLOCK_BYTES
 from hj212gw.protocol.crc import crc_text
 from hj212gw.protocol.faults import Hint, repair
 from hj212gw.protocol.packets import parse_packet
+from hj212gw.protocol.shape import CRC_DIGITS, HEAD_BYTES, HEADER
 
-_HEAD = 6  # ## and length
-_CRC = 4
-_BLOCK = 16  # of SM4
 _ODD_BYTES = 4  # of the first block that no text has, at least, to call it encrypted
 _SHOWN = 60
-_FRAME = re.compile(rb"##[0-9]{4}[A-Za-z]{2}")
 _SHORT_LENGTH = re.compile(rb"##[0-9]{0,5} ?[A-Z]{2}=")
 _NATURAL_END = re.compile(rb"&&([0-9A-Fa-f]{4})[\r\n]*\Z")
 # PW, NewPW and NewSK (1014), however they are written, up to the end of the field.
@@ -62,7 +60,7 @@ def is_encrypted(raw: bytes) -> bool:
     _, opening, cp = raw.partition(b"CP=&&")
     if not opening or cp.startswith(b"{0x"):
         return bool(opening)
-    odd = [byte for byte in cp[:_BLOCK] if not 0x20 <= byte < 0x7F]  # noqa: PLR2004 - printable ASCII
+    odd = [byte for byte in cp[:BLOCK_BYTES] if not 0x20 <= byte < 0x7F]  # noqa: PLR2004 - printable ASCII
     return len(odd) >= _ODD_BYTES and not cp.startswith(b"DataTime")
 
 
@@ -78,12 +76,12 @@ def diagnose_span(raw: bytes, reason: str) -> Hint | None:
     """
     if is_encrypted(raw):
         return Hint("key", "sm4", f"the data area looks encrypted and no key fits: {show(raw.partition(b'CP=&&')[2])}")
-    if not _FRAME.match(raw) and _SHORT_LENGTH.match(raw):
+    if not HEADER.match(raw) and _SHORT_LENGTH.match(raw):
         return repair("length_digits", f"the frame begins {show(raw[:12])}")
     find = _BY_REASON.get(reason)
     if find is None:
         return None
-    if not _FRAME.match(raw) and reason != "incomplete":
+    if not HEADER.match(raw) and reason != "incomplete":
         return _diagnose_noise(raw)
     marks = "" if reason == "crc" else find_full_width(raw)
     return repair("full_width", f"{marks} in {len(raw)} bytes") if marks else find(raw)
@@ -97,8 +95,8 @@ def _diagnose_noise(raw: bytes) -> Hint:
 
 
 def _diagnose_crc(raw: bytes) -> Hint:
-    stop = _HEAD + int(raw[2:_HEAD])
-    segment, crc = raw[_HEAD:stop], raw[stop : stop + _CRC]
+    stop = HEAD_BYTES + int(raw[2:HEAD_BYTES])
+    segment, crc = raw[HEAD_BYTES:stop], raw[stop : stop + CRC_DIGITS]
     right = crc_text(segment).decode()
     if not _HEX.fullmatch(crc):
         return repair("crc_not_text", f"CRC {show(crc)}, {right} is right")
@@ -108,10 +106,10 @@ def _diagnose_crc(raw: bytes) -> Hint:
 
 def _diagnose_length(raw: bytes) -> Hint:
     end = _NATURAL_END.search(raw)
-    declared = raw[2:_HEAD].decode("latin-1")
+    declared = raw[2:HEAD_BYTES].decode("latin-1")
     if end is None:
         return repair("length", f"length {declared}, and no end of a data segment there")
-    segment = raw[_HEAD : end.start() + 2]
+    segment = raw[HEAD_BYTES : end.start() + 2]
     verdict = "right" if end[1].upper() == crc_text(segment) else "wrong too"
     return repair("length", f"length {declared}, the data segment has {len(segment)} bytes; its CRC is {verdict}")
 
@@ -119,7 +117,7 @@ def _diagnose_length(raw: bytes) -> Hint:
 def _diagnose_cut(raw: bytes) -> Hint:
     if _NATURAL_END.search(raw):
         return _diagnose_length(raw)
-    return repair("cut_off", f"length {show(raw[2:_HEAD])}, {len(raw)} bytes came")
+    return repair("cut_off", f"length {show(raw[2:HEAD_BYTES])}, {len(raw)} bytes came")
 
 
 def _diagnose_header(raw: bytes) -> Hint:
@@ -127,7 +125,7 @@ def _diagnose_header(raw: bytes) -> Hint:
     if _COMMA_BETWEEN.search(header):
         return repair("missing_semicolon", "a comma stands between header fields where ; belongs")
     try:
-        parse_packet(raw[_HEAD : _HEAD + int(raw[2:_HEAD])])
+        parse_packet(raw[HEAD_BYTES : HEAD_BYTES + int(raw[2:HEAD_BYTES])])
     except PacketError as error:
         return repair("header", show(str(error).encode(), 120))
     return repair("header", "this version reads it")
@@ -138,7 +136,7 @@ def _diagnose_closing(raw: bytes) -> Hint:
 
 
 def _diagnose_size(raw: bytes) -> Hint:
-    return repair("too_long", f"length {show(raw[2:_HEAD])} is over the limit of the settings")
+    return repair("too_long", f"length {show(raw[2:HEAD_BYTES])} is over the limit of the settings")
 
 
 _BY_REASON = {
