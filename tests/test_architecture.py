@@ -120,6 +120,11 @@ def cleans_up(handler: ast.ExceptHandler) -> bool:
     return isinstance(last, ast.Raise) and last.exc is None
 
 
+def counts_it(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler first counts and tells the fault that it lets nothing else be held up by."""
+    return ast.unparse(handler.body[0]).startswith("telemetry_gateway.fault_contained(")
+
+
 def room_of(path: Path) -> str:
     """Return the package or module of the first level a file belongs to."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
@@ -162,9 +167,9 @@ def test_functions_say_what_they_return(path: Path) -> None:
 
 @for_every_module
 def test_no_error_is_caught_blindly(path: Path) -> None:
-    """A fault that nobody thought of must be seen; cleaning up and raising it on is no catch."""
+    """A fault that nobody thought of must be seen; cleaning up and raising it on is no catch, counting it is seeing."""
     for node in ast.walk(parse(path)):
-        if isinstance(node, ast.ExceptHandler) and not cleans_up(node):
+        if isinstance(node, ast.ExceptHandler) and not cleans_up(node) and not counts_it(node):
             assert node.type is not None, f"line {node.lineno}"
             caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
             assert not caught & {"Exception", "BaseException"}, f"line {node.lineno}"

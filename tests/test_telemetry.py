@@ -52,6 +52,7 @@ CALLS = [
     ("packets_stored", (2,), None),
     ("packets_repeated", (1,), None),
     ("packets_quarantined", (1, "rows_refused"), "packets.quarantined"),
+    ("fault_contained", ("rows", KeyError(WILD)), "fault.contained"),
     ("packets_held", (1,), None),
     ("packets_released", (1,), "packets.released"),
     ("rejects_stored", (1,), None),
@@ -193,6 +194,7 @@ def test_names_follow_the_house_rules():
         (lambda: telemetry_gateway.reject_dropped("gremlins", 1), "rejects_dropped_total", "reason"),
         (lambda: telemetry_gateway.logger_seen("mn", "gremlins"), "loggers_questioned_total", "verdict"),
         (lambda: telemetry_gateway.packets_quarantined(1, "gremlins"), "packets_quarantined_total", "reason"),
+        (lambda: telemetry_gateway.fault_contained("gremlins", KeyError()), "faults_contained_total", "what"),
         (lambda: telemetry_gateway.acks_sent("3020", 1), "acks_sent_total", "cn"),
         (lambda: telemetry_store.batch_stored(1.0, 1, 1, "gremlins"), "store_batch_duration_seconds_count", "path"),
         (lambda: telemetry_store.store_failed(OSError("gremlins")), "store_failures_total", "reason"),
@@ -204,6 +206,26 @@ def test_unknown_label_value_counts_as_other(call, series, label):
     call()
     assert value(series, **{label: "other"}) == before + 1
     assert len(samples()) == count
+
+
+@pytest.mark.parametrize(
+    ("peer", "host"), [("10.1.2.3:5000", "10.1.2.3"), ("2001:db8::1:5000", "2001:db8::1"), ("unknown", "unknown")]
+)
+def test_host_is_what_stands_before_the_last_colon(peer, host):
+    """Lines about one peer are one, whatever its port."""
+    assert telemetry.host_of(peer) == host
+
+
+def test_contained_fault_is_told_without_its_text(log):
+    """Its text may quote the packet, a password included; where it arose is told."""
+    try:
+        int("PW=secret")
+    except ValueError as error:
+        telemetry_gateway.fault_contained("rows", error)
+    line = log.getvalue()
+    assert "secret" not in line
+    assert "test_telemetry.py:" in line
+    assert "ValueError" in line
 
 
 def test_counts_are_added_in_one_step():

@@ -49,6 +49,11 @@ EVENTS: Mapping[str, Event] = {
     ),
     "loggers.found": Event(INFO, "unknown MNs were registered as found", "loggers_found_total"),
     "packets.quarantined": Event(WARNING, "packets were kept apart", "packets_quarantined_total"),
+    "fault.contained": Event(
+        ERROR,
+        "a fault of this program in one packet or chore, and where: a packet is kept apart, the rest goes on",
+        "faults_contained_total",
+    ),
     "packets.released": Event(INFO, "held packets were given their readings", "packets_released_total"),
     "journal.filled": Event(ERROR, "no room: loggers wait until there is", "journal_filled_total"),
     "journal.freed": Event(INFO, "there is room again: loggers go on"),

@@ -50,6 +50,7 @@ SESSION_ENDS = (
 )  # fmt: skip
 REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
 QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
+FAULT_PLACES = ("frame", "rows", "proposals", "seal", "other")
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
@@ -154,6 +155,9 @@ PACKETS_STORED = _counter("packets_stored", "Packets committed to the database f
 PACKETS_REPEATED = _counter("packets_repeated", "Packets the database already had; nothing changed")
 PACKETS_QUARANTINED = _counters(
     "packets_quarantined", "Packets stored but kept apart, by reason", "reason", QUARANTINE_REASONS
+)
+FAULTS_CONTAINED = _counters(
+    "faults_contained", "Faults of this program in one packet or chore: told, the rest goes on", "what", FAULT_PLACES
 )
 PACKETS_HELD = _counter("packets_held", "Packets of unregistered loggers stored without readings")
 PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings were stored later")

@@ -3,12 +3,15 @@
 A line that repeats within 10 s is counted instead of printed.
 """
 
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from hj212gw.telemetry import (
     ACK_DURATION,
     ACKS_SENT,
+    FAULTS_CONTAINED,
     FRAMES_ACCEPTED,
     FRAMES_RECEIVED,
     FRAMES_REJECTED,
@@ -157,6 +160,17 @@ def packets_quarantined(count: int, reason: str) -> None:
     PACKETS_QUARANTINED.get(reason, PACKETS_QUARANTINED["other"]).inc(count)
     if count:
         tell("packets.quarantined", reason, count=count, reason=reason)
+
+
+def fault_contained(what: str, error: BaseException) -> None:
+    """Count a fault of this program that is not let hold up the rest, and tell where; `what` is of `FAULT_PLACES`.
+
+    The error's text stays away: it may quote the packet, a password included.
+    """
+    FAULTS_CONTAINED.get(what, FAULTS_CONTAINED["other"]).inc()
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    tell("fault.contained", f"{what} {at}", what=what, at=at, error=type(error).__name__)
 
 
 def packets_held(count: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.gateway.support import MN, Counts, frame
 
 from hj212gw.clock import to_us
+from hj212gw.gateway import batches
 from hj212gw.gateway.admission import Admission
 from hj212gw.gateway.batches import BatchMaker
 from hj212gw.journal import ACCEPTED, REJECT, Group, Record
@@ -38,6 +39,11 @@ def group(seq, *bodies, kind=ACCEPTED, note=""):
     """A journal group whose records came a second apart."""
     records = [Record(to_us(AT) + place * 1_000_000, kind, PEER, note, body) for place, body in enumerate(bodies)]
     return Group(seq, records, sum(map(len, bodies)))
+
+
+def raise_memory_error(*_args, **_kwargs):
+    """Stand in for a step that finds no memory."""
+    raise MemoryError
 
 
 async def test_batch_has_all_records_in_order(tmp_path, connection):
@@ -107,6 +113,38 @@ async def test_frame_that_cannot_be_read_again_becomes_a_reject(tmp_path, connec
     batch = await make_maker(tmp_path).make(connection, [group(1, frame(1), unreadable, frame(2))], 0)
     assert len(batch.packets) == 2
     assert [row[4] for row in batch.rejects] == [unreadable]
+
+
+@pytest.mark.parametrize("part", ["read_arrival", "make_rows"])
+async def test_fault_of_the_program_keeps_one_packet_apart(tmp_path, connection, monkeypatch, part):
+    """It was acknowledged: it is stored whole and told, and those that come after it are not held up."""
+    counts = Counts()
+    plain = getattr(batches, part)
+
+    def fail(subject, *args, **kwargs):
+        if (subject if part == "read_arrival" else subject.frame) == frame(2):
+            raise KeyError("nobody thought of this")
+        return plain(subject, *args, **kwargs)
+
+    monkeypatch.setattr(batches, part, fail)
+    batch = await make_maker(tmp_path).make(connection, [group(1, frame(1), frame(2), frame(3))], 0)
+    kept = [rows.packet for rows in batch.packets if rows.packet.state == "stored"]
+    assert [packet.raw for packet in kept] == [frame(1), frame(3)]
+    apart = [rows.packet.raw for rows in batch.packets if rows.packet.state == "quarantined"]
+    assert apart + [row[4] for row in batch.rejects] == [frame(2)]
+    assert counts.sum("faults_contained_total") == 1
+    if part == "make_rows":
+        assert batch.packets[1].packet.warnings[-1] == "rows_failed"
+        assert batch.packets[1].reading_count == 0
+    else:
+        assert batch.rejects[0][2:4] == ("other", "this version cannot read it: KeyError")
+
+
+async def test_want_of_memory_is_no_fault_of_a_packet(tmp_path, connection, monkeypatch):
+    """The batch is made again later, and no packet is kept apart for it."""
+    monkeypatch.setattr(batches, "make_rows", raise_memory_error)
+    with pytest.raises(MemoryError):
+        await make_maker(tmp_path).make(connection, [group(1, frame(1))], 0)
 
 
 async def test_activity_is_the_last_of_each_logger(tmp_path, connection):

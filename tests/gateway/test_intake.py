@@ -6,10 +6,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.gateway.support import MIB, Counts, big_frame, eventually, frame, live_gateway, on_both_loops, qns
+from tests.gateway.support import LIMITS, MIB, Counts, big_frame, eventually, frame, live_gateway, on_both_loops, qns
 from tests.strategies import chunkings, streams
 
+from hj212gw.gateway.networks import Access, NetworkList
 from hj212gw.protocol import Frame, FrameBuffer
+from hj212gw.store.retention import Retention
 
 SMALL = {"max_bytes": 4 * MIB, "segment_bytes": MIB // 4}
 
@@ -156,6 +158,25 @@ async def test_second_line_that_speaks_for_an_mn_is_marked(tmp_path):
         await second.answers(1)
         await first.close()
         assert [record.note for record in live.records()] == ["", "", "\trival", "", ""]
+
+
+async def test_line_whose_packet_found_no_room_does_not_speak_for_the_mn(tmp_path):
+    """It is sent away while the journal is full; the data logger's next line is no rival of its own past."""
+    async with live_gateway(tmp_path, journal=SMALL) as live:
+        filling, cut_off = await live.connect(), await live.connect(local_addr=("127.0.0.9", 0))
+        sending = asyncio.create_task(filling.send(*[big_frame(number) for number in range(1500)]))
+        await eventually(lambda: live.intake._blocked)
+        await cut_off.send(frame(1, mn="LOGGER"))
+        await eventually(lambda: len(live.intake._blocked) == 2)
+        live.gateway.replace(LIMITS._replace(access=Access(denied=NetworkList(["127.0.0.9/32"]))), Retention())
+        await eventually(lambda: len(live.intake.sessions) == 1)
+        answering = asyncio.create_task(filling.answers(1500))
+        await live.drain_until(answering.done)
+        await sending
+        again = await live.connect()
+        await again.send(frame(2, mn="LOGGER"))
+        await again.answers(1)
+        assert [record.note for record in live.records()][-1] == ""
 
 
 @on_both_loops

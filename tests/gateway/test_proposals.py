@@ -50,6 +50,20 @@ def taken(book):
     return {(row.what, row.value): row.times for row in book.take()}
 
 
+def test_fault_of_a_look_holds_nothing_up(monkeypatch):
+    """It is counted and told; what comes after is noted as ever."""
+    counts = Counts()
+    book = ProposalBook()
+    for name in ("diagnose_packet", "diagnose_reject"):
+        monkeypatch.setattr(proposals, name, lambda *_facts: {}["nobody thought of this"])
+    note(book, frame(1))
+    book.note_reject(AT, PEER, "crc", modbus_frame())
+    monkeypatch.undo()
+    book.note_reject(AT + WARNED_EVERY, PEER, "crc", modbus_frame())
+    assert counts.sum("faults_contained_total") == 2
+    assert taken(book)
+
+
 def test_ordinary_packet_is_looked_at_now_and_then(monkeypatch):
     """At once, and again ten minutes of arrival later; nothing is found."""
     looks = []

@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 from tests.support import secs
 
+from hj212gw import telemetry
 from hj212gw.clock import Clock
+from hj212gw.gateway import keeper as keeper_module
 from hj212gw.gateway.keeper import Keeper
 from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import encode_frame
@@ -365,6 +367,14 @@ async def test_a_keeper_without_its_database_goes_on(postgres_dsn):
     """Neither a database that is away nor one that is not migrated ends it."""
     await Keeper("postgresql://nobody@127.0.0.1:1/none", Clock()).seal_once()
     await Keeper(postgres_dsn, Clock()).seal_once()
+
+
+async def test_a_keeper_survives_a_fault_nobody_thought_of(archive, monkeypatch):
+    """It is told, and the next hour seals."""
+    monkeypatch.setattr(keeper_module, "seal_days", lambda *_args, **_kwargs: {}["nobody thought of this"])
+    before = telemetry.FAULTS_CONTAINED["seal"]._value.get()
+    await Keeper(archive.dsn, Clock(LATER)).seal_once()
+    assert telemetry.FAULTS_CONTAINED["seal"]._value.get() == before + 1
 
 
 def test_links_are_found_broken():

@@ -9,7 +9,7 @@ from hj212gw.errors import ProtocolError
 from hj212gw.gateway.admission import Admission, Verdict
 from hj212gw.gateway.notes import FOREIGN_PEER, Note, read_note
 from hj212gw.gateway.proposals import ProposalBook
-from hj212gw.gateway.rows import Arrival, make_rows, read_arrival
+from hj212gw.gateway.rows import Arrival, make_apart, make_rows, read_arrival
 from hj212gw.gateway.suspicions import SuspicionBook
 from hj212gw.journal import ACCEPTED, Group, Record
 from hj212gw.protocol.diagnosis import STANDARD, InForce
@@ -83,7 +83,7 @@ class BatchMaker:
         for index, row in enumerate(stored):
             note = Note(row.key_id or "", tuple(row.warnings or ()))  # a dialect's slugs stand among the warnings
             try:
-                arrivals.append(read_arrival(row.raw, row.received_at, row.peer, note, self._admission.key_of))
+                arrivals.append(self._read_kept(row.raw, row.received_at, row.peer, note))
             except ProtocolError:
                 unreadable[index] = PacketRows(row._replace(state=QUARANTINED), has_qn=True)
         made = iter(await self._make_packets(connection, arrivals))
@@ -108,12 +108,27 @@ class BatchMaker:
         if record.kind == ACCEPTED:
             try:
                 note = read_note(record.note) if record.note else _PLAIN
-                arrivals.append(read_arrival(record.body, received_at, record.peer, note, self._admission.key_of))
+                arrivals.append(self._read_kept(record.body, received_at, record.peer, note))
                 return
             except ProtocolError as error:
                 reason, detail = error.reason, str(error)
         rejects.append((received_at, record.peer, reason, detail, record.body))
         self.book.note_reject(received_at, record.peer, reason, record.body)
+
+    def _read_kept(self, frame: bytes, received_at: datetime, peer: str, note: Note) -> Arrival:
+        """Read a kept frame again; a fault of the program is one frame's, and those behind it are not held up.
+
+        Raises:
+            ProtocolError: this version cannot read it.
+        """
+        try:
+            return read_arrival(frame, received_at, peer, note, self._admission.key_of)
+        except (ProtocolError, MemoryError):
+            raise
+        except Exception as error:
+            telemetry_gateway.fault_contained("frame", error)
+            message = f"this version cannot read it: {type(error).__name__}"
+            raise ProtocolError(message, reason="other") from error
 
     async def _make_packets(self, connection: Connection, arrivals: list[Arrival]) -> list[PacketRows]:
         verdicts = [self._admission.judge(arrival.packet.mn, arrival.packet.pw) for arrival in arrivals]
@@ -131,13 +146,13 @@ class BatchMaker:
         mn = arrival.packet.mn
         foreign = (FOREIGN_PEER,) if self._admission.is_foreign(mn, arrival.peer) else ()
         if verdict is Verdict.KNOWN:
-            rows = make_rows(arrival, logger_id=self._numbers.get(mn), more_warnings=foreign)
+            rows = _make_or_keep_apart(arrival, self._numbers.get(mn), foreign)
         else:
             is_held = verdict is Verdict.UNKNOWN_MN and not self._admission.accepts_unknown
             if is_held or verdict is Verdict.WRONG_PASSWORD:
                 telemetry_gateway.logger_seen(mn, verdict)
             number = None if is_held else self._numbers.get(mn)
-            rows = make_rows(arrival, logger_id=number, more_warnings=(verdict.value, *foreign))
+            rows = _make_or_keep_apart(arrival, number, (verdict.value, *foreign))
         self._hear(rows)
         return rows
 
@@ -173,3 +188,14 @@ class BatchMaker:
             telemetry_gateway.loggers_found(len(found), next(iter(found)))
         if new:
             self._numbers |= await add_loggers(connection, new)
+
+
+def _make_or_keep_apart(arrival: Arrival, logger_id: int | None, more_warnings: tuple[str, ...]) -> PacketRows:
+    """Make the rows of a packet; a fault of the program keeps it apart, and those behind it are not held up."""
+    try:
+        return make_rows(arrival, logger_id=logger_id, more_warnings=more_warnings)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it would come again with every try
+        telemetry_gateway.fault_contained("rows", error)
+        return make_apart(arrival, more_warnings)

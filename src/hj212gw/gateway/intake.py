@@ -146,7 +146,8 @@ class Intake:
         answer = encode_answer(packet, cn, _crc_kind(frame)) if cn is not None else None
         size = len(frame.raw)
         settle = partial(self._settle, session, size, cn, answer, session.heard_at)
-        note = self._note(session, frame, packet.mn)
+        rival = () if self._speakers.get(packet.mn) is session else self._find_rival(session, packet.mn)
+        note = self._note(session, frame, packet.mn, rival)
         record = Record(self._clock.now_us(), ACCEPTED, session.peer, note, frame.raw)
         try:
             self._journal.submit(record, settle, low_priority=packet.cn not in _FIRST_CLASS)
@@ -166,29 +167,28 @@ class Intake:
             session.mns.add(packet.mn)
             session.interval_secs = max(session.interval_secs, self._admission.interval_secs(packet.mn))
             self._gate.speak(session, packet.mn)
+        if not rival and packet.mn and packet.mn in session.mns:
+            self._speakers[packet.mn] = session
         rest_secs = self._pace.spend(packet.mn, session.heard_at)
         if rest_secs:
             session.rest(min(rest_secs, MAX_PAUSE_SECS))
         return True
 
-    def _note(self, session: "Session", frame: Frame, mn: str) -> str:
+    def _note(self, session: "Session", frame: Frame, mn: str, rival: tuple[str, ...]) -> str:
         """Return what the journal notes of a packet of an MN."""
         marks = tuple(slug for slug in frame.warnings if slug in SLUGS) if frame.warnings else ()
-        if self._speakers.get(mn) is not session:
-            marks += self._find_rival(session, mn)
+        marks += rival
         if session.certified_mns is not None and mn.upper() not in session.certified_mns:
             marks += (FOREIGN_CERTIFICATE,)
         return str(Note(frame.key_id, marks)) if marks or frame.key_id else ""
 
     def _find_rival(self, session: "Session", mn: str) -> tuple[str, ...]:
-        """Return marks where another live connection speaks for an MN; if none does, this one does from now on."""
+        """Return marks where another live connection speaks for an MN; none where this one may speak for it."""
         speaker = self._speakers.get(mn)
         if speaker is not None:
             silent_secs = session.heard_at - speaker.heard_at
             if silent_secs < max(_LIVE_SECS, _LIVE_INTERVALS * speaker.interval_secs):
                 return (RIVAL,) if are_near(session.host, speaker.host) else (RIVAL, FOREIGN_PEER)
-        if mn and len(session.mns) < _MAX_MNS:
-            self._speakers[mn] = session
         return ()
 
     def _settle(self, session: "Session", size: int, cn: str | None, answer: bytes | None, heard_at: float) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from hj212gw import telemetry_store
+from hj212gw import telemetry_gateway, telemetry_store
 from hj212gw.clock import Clock
 from hj212gw.errors import StoreError, StoreUnavailable
 from hj212gw.store.archive import JOURNAL_LIFE, MARGIN, STATEMENT_TIMEOUT_SECS, seal_days
@@ -43,7 +43,7 @@ class Keeper:
                 await self._task
 
     async def seal_once(self) -> None:
-        """Seal what can be sealed now; a fault of the database is told and waits for the next time."""
+        """Seal what can be sealed now; a fault is told and waits for the next time."""
         try:
             opened = connected(
                 self._dsn,
@@ -55,11 +55,11 @@ class Keeper:
                 await check_schema(connection)
                 life = timedelta(seconds=self._clock.real_secs(JOURNAL_LIFE.total_seconds()))
                 seal = await seal_days(connection, self._clock.now(), journal_life=life, on_sealed=_tell)
-        except StoreError as error:
+        except (StoreError, *CONNECTION_ERRORS) as error:
             telemetry_store.seal_failed(error)
             return
-        except CONNECTION_ERRORS as error:
-            telemetry_store.seal_failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next hour's try must come
+            telemetry_gateway.fault_contained("seal", error)
             return
         if seal.waits_for is not None:
             telemetry_store.seal_failed(StoreUnavailable(f"past days wait for {seal.waits_for}"))

@@ -111,7 +111,10 @@ class ProposalBook:
             if stream.is_minute:
                 _learn_interval(stream, rows.data_time)
             if packet.warnings or packet.received_at >= stream.look_at:
-                self._look(stream, arrival, packet)
+                try:
+                    self._look(stream, arrival, packet)
+                except Exception as error:  # noqa: BLE001 - what is only for people must not hold up the drain
+                    telemetry_gateway.fault_contained("proposals", error)
 
     def note_reject(self, received_at: datetime, peer: str, reason: str, raw: bytes) -> None:
         """Note a span that was refused; noise is one too, and names its data logger only by what it is told."""
@@ -125,7 +128,11 @@ class ProposalBook:
         turn = self._take_turn(mn or host_of(peer), reason, received_at)
         if turn is None:
             return
-        proposal = diagnose_reject(raw, reason)
+        try:
+            proposal = diagnose_reject(raw, reason)
+        except Exception as error:  # noqa: BLE001 - what is only for people must not hold up the drain
+            telemetry_gateway.fault_contained("proposals", error)
+            return
         if proposal is not None:
             self._count(proposal._replace(mn=proposal.mn or mn), received_at, 1 + turn.missed)
         turn.missed = 0

@@ -29,6 +29,7 @@ from hj212gw.store.rows import (
 DIGEST_BYTES = 16
 KEY_MISSING = "key_missing"
 TEXT_TOO_LONG = "text_too_long"
+ROWS_FAILED = "rows_failed"
 
 _PLAIN = Note()
 _new = tuple.__new__  # a named tuple's own constructor takes twice the time
@@ -141,6 +142,13 @@ def make_rows(arrival: Arrival, *, logger_id: int | None, more_warnings: tuple[s
         fields, state, warnings = {}, QUARANTINED, (*warnings, TEXT_TOO_LONG)
     row = _make_packet(arrival, qn_at, state, warnings)
     return PacketRows(row, has_qn, is_rival=arrival.is_rival, **fields)
+
+
+def make_apart(arrival: Arrival, more_warnings: tuple[str, ...] = ()) -> PacketRows:
+    """Make the row of a packet whose rows a fault of the program prevents: kept whole, without readings."""
+    qn_at, has_qn = _place(arrival.packet.qn, arrival.received_at)
+    row = _make_packet(arrival, qn_at, QUARANTINED, (*more_warnings, ROWS_FAILED))
+    return PacketRows(row, has_qn, is_rival=arrival.is_rival)
 
 
 def _has_long_key(packet: Packet, fields: dict[str, Any]) -> bool:
