@@ -34,6 +34,16 @@ def with_database(dsn, name):
     return f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else "")
 
 
+def with_user(dsn, user, password=""):
+    """The same database, another login."""
+    scheme, _, rest = dsn.partition("://")
+    address = rest.rpartition("@")[2]
+    if "user=" in address:  # of the embedded server, in the query
+        before, _, after = address.partition("user=")
+        return f"{scheme}://{before}user={user}{'&' + after.partition('&')[2] if '&' in after else ''}"
+    return f"{scheme}://{user}{':' + password if password else ''}@{address}"
+
+
 async def execute(dsn, statement):
     """Run one statement on a connection of its own."""
     connection = await asyncpg.connect(dsn)

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.cli.test_doctor import free_port, run, states
-from tests.conftest import execute, with_database
+from tests.conftest import execute, with_database, with_user
 
 from hj212gw import cli
 from hj212gw.cli import doctor_database
@@ -41,16 +41,6 @@ def prepare(dsn, *statements, now=None):
             await connection.close()
 
     asyncio.run(_prepare())
-
-
-def with_user(dsn, user, password=""):
-    """The same database, another login."""
-    scheme, _, rest = dsn.partition("://")
-    address = rest.rpartition("@")[2]
-    if "user=" in address:  # of the embedded server, in the query
-        before, _, after = address.partition("user=")
-        return f"{scheme}://{before}user={user}{'&' + after.partition('&')[2] if '&' in after else ''}"
-    return f"{scheme}://{user}{':' + password if password else ''}@{address}"
 
 
 def test_database_that_is_away_fails(run):

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from tests.conftest import execute, with_user
 
 from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import encode_frame
@@ -48,13 +50,6 @@ async def prepare(dsn):
     await writer.write(Batch(packets, [], [], 0, 1, CAME_AT))
     await writer.note_idle(1, NOW, [])
     await writer.close()
-    await connection.close()
-
-
-async def execute(dsn, statement):
-    """Do what only an administrator may."""
-    connection = await connect(dsn, name="test")
-    await connection.execute(statement)
     await connection.close()
 
 
@@ -124,6 +119,43 @@ def test_nothing_to_export(run, dsn):
     assert (code, "nothing came" in err) == (1, True)
     code, _, err = run("evidence", "export", "--outlet", "X", *RANGE, "--dsn", "postgresql://nobody@127.0.0.1:1/none")
     assert code == 4, err
+
+
+@pytest.fixture
+def analyst_dsn(dsn):
+    """The same database, with a login that may read the views and nothing else."""
+    name = f"hj212_test_{secrets.token_hex(6)}"
+    asyncio.run(execute(dsn, f"CREATE ROLE {name} LOGIN IN ROLE hj212_analyst"))
+    yield with_user(dsn, name)
+    asyncio.run(execute(dsn, f"DROP ROLE {name}"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("db", "verify"),
+        ("db", "seal"),
+        ("db", "status"),
+        ("registry", "export", "registry"),
+        ("replay", "--from", "1999-01-01", "--to", "2026-03-02"),
+        ("evidence", "export", "--outlet", "WS/01", *RANGE),
+    ],
+    ids="-".join,
+)
+def test_login_without_the_rights_is_told_which_it_needs(run, analyst_dsn, arguments):
+    """In a sentence, whatever it asked for."""
+    code, _, err = run(*arguments, "--dsn", analyst_dsn)
+    assert code in {1, 4}, err
+    assert "Traceback" not in err
+    assert "use one that is a member of hj212_gateway" in " ".join(err.split())
+
+
+def test_time_that_no_calendar_of_ours_has(run):
+    """A year a moment of UTC+8 cannot be moved from is wrong usage, like one of a far future."""
+    for arguments in (("--from", "0001-01-01", "--to", "2026-01-01"), ("--from", "2026-01-01", "--to", "9999-12-31")):
+        code, _, err = run("replay", *arguments, "--dsn", "postgresql://nobody@127.0.0.1:1/none")
+        assert code == 2
+        assert "1900 to 2199" in " ".join(err.replace("│", " ").split())
 
 
 def test_seal_then_verify(run, dsn):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -32,6 +32,9 @@ ROWS = [
 ]
 
 
+REGISTER = "INSERT INTO hj212.data_loggers (mn, st, valid_from, valid_to) VALUES ($1, '32', $2, $3)"
+
+
 def fetch(dsn, statement):  # noqa: F811
     """Run a query."""
 
@@ -45,12 +48,26 @@ def fetch(dsn, statement):  # noqa: F811
     return asyncio.run(read())
 
 
+def execute(dsn, statement, *values):  # noqa: F811
+    """Run a statement."""
+
+    async def write():
+        connection = await asyncpg.connect(dsn)
+        try:
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+    asyncio.run(write())
+
+
 @pytest.fixture
 def database(dsn):  # noqa: F811
-    """A database with proposals."""
+    """A database with a registered data logger and proposals."""
 
     async def fill():
         connection = await asyncpg.connect(dsn)
+        await connection.execute(REGISTER, MN, date.min, None)
         await note_proposals(connection, ROWS)
         await connection.close()
 
@@ -78,7 +95,7 @@ def test_proposals_are_listed(database):
     assert "crc_modbus closing_missing  40" in line
     assert "2026-03-01T12:00:05  open" in line
     rows = json.loads(run("proposals", "--dsn", database, "--json", "--mn", MN).stdout)
-    assert len(rows) == len(ROWS)
+    assert len(rows) == len(ROWS) - 1  # it is registered by now
     assert rows[0]["times"] == 3
     assert run("proposals", "--dsn", database, "--mn", "OTHER").stdout.count("\n") == 1
 
@@ -125,6 +142,36 @@ def test_label_ends_the_one_before(database):
         result = run("accept", MN, "time_label", "end", "--from", late.date(), "--st", "32", "--dsn", database)
         assert result.exit_code == 3
         assert "from 2026-03-02T08:00: give a later --from" in result.stderr
+
+
+def test_rows_hold_no_longer_than_their_data_logger(database, tmp_path):
+    """Also when no time is given; so the file the data logger came from can be imported again."""
+    start, middle, end = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 6))
+    for began, ended in ((date(2020, 1, 1), date(2021, 1, 1)), (start, middle), (middle, end)):
+        execute(database, REGISTER, MN, began, ended)
+    execute(database, "DELETE FROM hj212.data_loggers WHERE valid_from = '-infinity'")
+    for wanted in ("2019-12-31", "2022-01-01", "2026-06-01T08:00"):
+        refused = run("accept", MN, "dialect", "crc_modbus closing_missing", "--from", wanted, "--dsn", database)
+        assert refused.exit_code == 3
+        assert "to 2021-01-01T08:00 and from 2026-01-01T08:00 to 2026-06-01T08:00" in refused.stderr
+    done = run("accept", MN, "dialect", "crc_modbus closing_missing", "--dsn", database)
+    assert f"{MN} crc_modbus from 2026-01-01T08:00 to 2026-06-01T08:00" in done.stderr
+    assert current(database, "dialects", "dialect") == [
+        ("closing_missing", start, end),
+        ("crc_modbus", start, end),
+    ]
+    assert run("export", tmp_path / "registry", "--dsn", database).exit_code == 0
+    again = run("import", tmp_path / "registry" / "data_loggers.csv", "--dsn", database)
+    assert again.exit_code == 0, again.stderr
+
+
+def test_found_data_logger_is_registered_first(database):
+    """A row from ever would stand in the way of its registration."""
+    execute(database, "UPDATE hj212.data_loggers SET origin = 'found'")
+    refused = run("accept", MN, "dialect", "crc_modbus closing_missing", "--dsn", database)
+    assert refused.exit_code == 3
+    assert "is not registered: add it to data_loggers.csv" in refused.stderr
+    assert current(database, "dialects", "dialect") == []
 
 
 def test_units_and_renames_are_accepted(database):

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from tests.evidence.conftest import END, MN, NOON, OTHER, OUTLET, SECRET, START, frame
 
-from hj212gw.errors import EvidenceError
+from hj212gw.errors import EvidenceError, StoreUnavailable
 from hj212gw.evidence import verify_evidence
 
 
@@ -116,5 +116,5 @@ async def test_nothing_to_export_is_an_error(archive, evidence, outlet, days, me
 async def test_analysts_may_not_export(archive, evidence):
     """They see frames with their passwords masked, which would not hold."""
     archive.dsn += ("&" if "?" in archive.dsn else "?") + "role=hj212_analyst"
-    with pytest.raises(EvidenceError, match="hj212_gateway"):
+    with pytest.raises(StoreUnavailable, match="hj212_gateway"):
         await archive.export(evidence)

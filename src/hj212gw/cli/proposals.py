@@ -13,7 +13,7 @@ from hj212gw.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hj212gw.registry.proposals import Setting
+    from hj212gw.registry.proposals import Accepted, Setting
     from hj212gw.store.proposals import SeenProposal
 
 _Wanted = tuple[str, str, str, str | None, str | None]  # the fields of store.proposals.Wanted, which is slow to import
@@ -60,7 +60,11 @@ def accept_command(
     value: Value,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="From when it holds, on UTC+8, such as 2026-01-01T08:00; ever."),
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="From when it holds, on UTC+8, such as 2026-01-01T08:00; all the time it is registered for.",
+        ),
     ] = None,
     st: St = None,
     cn: Cn = None,
@@ -73,16 +77,16 @@ def accept_command(
 
     Example: hj212gw registry accept 010000A8900016F000169DC0 dialect crc_modbus --by "Li Wei"
 
-    A row that holds the contrary ends when the new one begins. What no row can answer (repair, clock, register, key)
-    is told what to do about.
+    A row that holds the contrary ends when the new one begins, and none holds longer than the data logger is
+    registered. What no row can answer (repair, clock, register, key) is told what to do about.
     """
     wanted = (mn, what, " ".join(value), st, cn)
     start_at = None if start is None else options.read_moment(start, "--from")
-    settings = asyncio.run(_accept(_need_dsn(config, dsn), wanted, start_at, by or getpass.getuser()))
+    accepted = asyncio.run(_accept(_need_dsn(config, dsn), wanted, start_at, by or getpass.getuser()))
     if as_json:
-        print_json([_to_document(setting) for setting in settings])
-    for setting in settings:
-        say(f"{setting.table}: {' '.join(map(str, setting.values))} from {start or 'ever'}")
+        print_json([_to_document(setting) for setting in accepted.settings])
+    for setting in accepted.settings:
+        say(f"{setting.table}: {' '.join(map(str, setting.values))} {accepted.period}")
 
 
 def dismiss_command(
@@ -116,7 +120,7 @@ async def _read(dsn: str, mn: str | None, what: str | None, *, with_decided: boo
         return await store.read(mn, what, decided=with_decided)
 
 
-async def _accept(dsn: str, wanted: _Wanted, start: "datetime | None", by: str) -> "list[Setting]":
+async def _accept(dsn: str, wanted: _Wanted, start: "datetime | None", by: str) -> "Accepted":
     from hj212gw.clock import Clock  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.registry.proposals import accept_proposal  # noqa: PLC0415
     from hj212gw.store.proposals import ProposalStore, Wanted  # noqa: PLC0415

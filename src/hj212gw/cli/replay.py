@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +11,8 @@ from hj212gw.cli.output import Progress, print_json, say
 from hj212gw.protocol.times import WIRE_ZONE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hj212gw.config import Settings
     from hj212gw.store.replays import Done, Range, Replay
 
@@ -33,12 +34,12 @@ def replay(
 
     Example: hj212gw replay --from 2026-03-01 --to 2026-03-02 --mn 010000A8900016F000169DC0
 
-    Times are arrivals, on UTC+8 unless they have an offset. What gives the same as before stays untouched; where a
+    Times are arrivals, on UTC+8. What gives the same as before stays untouched; where a
     value changes, the old one goes to v_history. A run that was cut off goes on where it was when it is asked for
     again. Data loggers, the gateway and its drain go on meanwhile.
     """
     settings = options.load(config, {"database.dsn": dsn}, simulated_clock=True)
-    wanted = (_read_moment("--from", from_at), _read_moment("--to", to_at), mn)
+    wanted = (options.read_moment(from_at, "--from"), options.read_moment(to_at, "--to"), mn)
     if wanted[0] >= wanted[1]:
         raise typer.BadParameter(f"--from {from_at} is not before --to {to_at}")
     done = asyncio.run(_replay(options.need_dsn(settings), settings, wanted))
@@ -51,15 +52,7 @@ def replay(
     )
 
 
-def _read_moment(option: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} {text!r}: expected a time such as 2026-03-01T08:00") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=WIRE_ZONE)).astimezone(UTC)
-
-
-async def _replay(dsn: str, settings: "Settings", wanted: tuple[datetime, datetime, str | None]) -> "Done":
+async def _replay(dsn: str, settings: "Settings", wanted: "tuple[datetime, datetime, str | None]") -> "Done":
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - asyncpg and the gateway are slow to import
     from hj212gw.gateway.replay import Lines, replay  # noqa: PLC0415
     from hj212gw.store.migrate import check_schema  # noqa: PLC0415
@@ -85,7 +78,7 @@ async def _replay(dsn: str, settings: "Settings", wanted: tuple[datetime, dateti
             )
 
 
-async def _make_maker(connection: Any, now: datetime) -> Any:
+async def _make_maker(connection: Any, now: "datetime") -> Any:
     from hj212gw.gateway.admission import Admission  # noqa: PLC0415 - slow to import
     from hj212gw.gateway.batches import BatchMaker  # noqa: PLC0415
     from hj212gw.store.loggers import read_known_loggers  # noqa: PLC0415

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -270,8 +271,7 @@ class _Check:
 
     def _rows(self, name: str, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the rows of a CSV file by column, numbered from 1 behind the header."""
-        csv.field_size_limit(_CELL_CHARACTERS)
-        with _opened(self._package, name) as stream:
+        with _long_cells(), _opened(self._package, name) as stream:
             lines = _Lines(stream)
             reader = csv.reader(lines, strict=True)
             number = 0
@@ -289,6 +289,16 @@ class _Check:
                     yield number, dict(zip(header, map(parse_text, cells), strict=True))
             except (csv.Error, UnicodeDecodeError, *_BROKEN_ZIP) as error:
                 self._tell("file damaged", f"{name} behind row {number}: {error}")
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells be as long as evidence has them; the limit is the whole program's."""
+    before = csv.field_size_limit(_CELL_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 class _Lines:

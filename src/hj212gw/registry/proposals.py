@@ -7,8 +7,11 @@ from hj212gw.errors import ConfigError
 from hj212gw.protocol.factors import find_factor
 from hj212gw.protocol.faults import REPAIRS
 from hj212gw.registry.cells import format_moment
+from hj212gw.registry.kinds import EARLIEST, KINDS, LATEST, Entry
 from hj212gw.store.proposals import ACCEPTED, DISMISSED, ProposalStore, Wanted
 from hj212gw.store.registry import StoredRow
+
+_Span = tuple[datetime, datetime]
 
 _PERIOD = ("valid_from", "valid_to")
 _INSTEAD = {
@@ -39,33 +42,42 @@ class Setting(NamedTuple):
         return self.values[: self.key_count]
 
 
+class Accepted(NamedTuple):
+    """The settings that hold now, and for how long, in words."""
+
+    settings: list[Setting]
+    period: str
+
+
 async def accept_proposal(
     store: ProposalStore, wanted: Wanted, start: datetime | None, now: datetime, by: str
-) -> list[Setting]:
+) -> Accepted:
     """Write the rows that proposals ask for and mark them as accepted: both, or nothing.
 
     Args:
         store: where the proposals and the registry are.
         wanted: which proposals.
-        start: from when the rows hold; None for ever. A row of the same key that holds then ends there.
+        start: from when the rows hold; None for as long as the data logger is registered. A row of the same key that
+            holds then ends there.
         now: when this is decided.
         by: who decides.
 
     Returns:
-        The settings that hold now, also those that did before.
+        The settings that hold now, also those that did before, and the period asked for.
 
     Raises:
-        ConfigError: nothing was written: no such proposal, or none that a row can answer, or a row of the same key
-            begins at `start` or later.
+        ConfigError: nothing was written: no such proposal, or none that a row can answer, or the data logger is not
+            registered then, or a row of the same key begins at `start` or later.
         StoreError: the database failed; nothing was written.
     """
     async with store.registry.change():
         places = await store.decide(wanted, ACCEPTED, now, by)
         _check_found(places, wanted)
         settings = [setting for st, cn in places for setting in _make_settings(wanted, st, cn)]
+        span = await _find_period(store, wanted.mn, start)
         for setting in settings:
-            await _write(store, setting, start, now)
-    return settings
+            await _write(store, setting, span, now)
+    return Accepted(settings, _show_period(span))
 
 
 async def dismiss_proposal(store: ProposalStore, wanted: Wanted, now: datetime, by: str) -> int:
@@ -125,32 +137,82 @@ def _catalogue_unit(code: str) -> str:
     return factor.unit
 
 
-async def _write(store: ProposalStore, setting: Setting, start: datetime | None, now: datetime) -> None:
-    """Write one setting from `start` on, ending the row of its key that holds then."""
+async def _find_period(store: ProposalStore, mn: str, start: datetime | None) -> _Span:
+    """Return from when to when a row of a data logger may hold: no longer than the registry has the data logger.
+
+    Args:
+        store: of the registry.
+        mn: of the data logger.
+        start: wanted; None for as long as it is registered without a gap up to now.
+
+    Raises:
+        ConfigError: it is not registered, or not at `start`.
+    """
+    kind = KINDS["data_loggers"]
+    rows = await store.registry.read_rows(kind.name, kind.columns)
+    entries = [Entry(kind, row.values, None) for row in rows if not row.is_found]
+    runs = _join_periods([(entry.start, entry.end) for entry in entries if entry.key == (mn,)])
+    if not runs:
+        message = f"{mn!r} is not registered: {_INSTEAD['register']}"
+        raise ConfigError(message)
+    if start is None:
+        return runs[-1]
+    for began, ended in runs:
+        if began <= start < ended:
+            return start, ended
+    known = " and ".join(_show_period(run) for run in runs)
+    message = f"{mn!r} is registered {known}, not at {format_moment(start)}: give a --from within"
+    raise ConfigError(message)
+
+
+def _join_periods(periods: list[_Span]) -> list[_Span]:
+    """Return the stretches without a gap, in order."""
+    runs: list[_Span] = []
+    for start, end in sorted(periods):
+        if runs and start <= runs[-1][1]:
+            runs[-1] = runs[-1][0], max(runs[-1][1], end)
+        else:
+            runs.append((start, end))
+    return runs
+
+
+async def _write(store: ProposalStore, setting: Setting, span: _Span, now: datetime) -> None:
+    """Write one setting for a span, ending the row of its key that holds when it begins."""
+    start, end = span
     columns = (*setting.columns, *_PERIOD)
     rows = await store.registry.read_rows(setting.table, columns)
-    rivals = [row for row in rows if row.values[: setting.key_count] == setting.key and _reaches(row, start)]
-    if any(_holds_same(row, setting, start) for row in rivals):
+    rivals = [row for row in rows if row.values[: setting.key_count] == setting.key and _meets(_span_of(row), span)]
+    if any(row.values[:-2] == setting.values and _covers(_span_of(row), span) for row in rivals):
         return
-    added = [(*setting.values, start, None)]
+    added = [(*setting.values, *_to_cells(span))]
     for row in rivals:
-        began = row.values[-2]
-        if start is None or (began is not None and began >= start):
-            since = f"from {format_moment(began)}" if began else "from ever"
-            message = f"{setting.table} has a row of {' '.join(map(str, setting.key))} {since}: give a later --from"
+        began, ended = _span_of(row)
+        if began >= start or ended > end:
+            held = f"{setting.table} has a row of {' '.join(map(str, setting.key))} {_show_period((began, ended))}"
+            message = f"{held}: give a later --from"
             raise ConfigError(message)
         added.append((*row.values[:-1], start))
     await store.registry.supersede_rows(setting.table, [row.row_id for row in rivals], now)
     await store.registry.add_rows(setting.table, columns, added, now)
 
 
-def _reaches(row: StoredRow, start: datetime | None) -> bool:
-    end = row.values[-1]
-    return end is None or start is None or end > start
+def _span_of(row: StoredRow) -> _Span:
+    return row.values[-2] or EARLIEST, row.values[-1] or LATEST
 
 
-def _holds_same(row: StoredRow, setting: Setting, start: datetime | None) -> bool:
-    """Tell whether a row says the same already, for all the time that is asked for."""
-    began, end = row.values[-2:]
-    is_early = began is None or (start is not None and began <= start)
-    return row.values[:-2] == setting.values and is_early and end is None
+def _to_cells(span: _Span) -> tuple[datetime | None, datetime | None]:
+    start, end = span
+    return None if start == EARLIEST else start, None if end == LATEST else end
+
+
+def _show_period(span: _Span) -> str:
+    start, end = _to_cells(span)
+    return f"from {format_moment(start) if start else 'ever'}{f' to {format_moment(end)}' if end else ''}"
+
+
+def _meets(one: _Span, other: _Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _covers(one: _Span, other: _Span) -> bool:
+    return one[0] <= other[0] and other[1] <= one[1]

@@ -5,9 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-import asyncpg
-
-from hj212gw.errors import EvidenceError, StoreUnavailable
+from hj212gw.errors import StoreUnavailable
 from hj212gw.store.archive import STATEMENT_TIMEOUT_SECS, read_entries
 from hj212gw.store.digests import Entry
 from hj212gw.store.migrate import check_schema
@@ -56,8 +54,7 @@ class EvidenceReader:
 
         Raises:
             SchemaMismatch: migrate first.
-            EvidenceError: the login may not read frames as they came.
-            StoreUnavailable: try again.
+            StoreUnavailable: try again, or with a login that may read frames as they came.
         """
         opened = connected(dsn, name="hj212gw evidence", statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
         try:
@@ -65,9 +62,6 @@ class EvidenceReader:
                 await check_schema(connection)
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     yield cls(connection)
-        except asyncpg.InsufficientPrivilegeError as error:
-            message = "this login may not read frames as they came: use one that is a member of hj212_gateway"
-            raise EvidenceError(message) from error
         except CONNECTION_ERRORS as error:
             if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
                 raise  # of the file that is written meanwhile

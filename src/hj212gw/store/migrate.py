@@ -8,7 +8,7 @@ import asyncpg
 
 from hj212gw.errors import SchemaMismatch, StoreUnavailable
 from hj212gw.protocol.factors import catalogue_rows
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, describe
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, describe, sort_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,11 @@ async def _migrate_locked(
 
 
 async def read_state(connection: Connection) -> SchemaState:
-    """Tell what is applied and what is pending; a database without our schema has all pending."""
+    """Tell what is applied and what is pending; a database without our schema has all pending.
+
+    Raises:
+        StoreUnavailable: the login may not read it, or the database failed.
+    """
     applied = await _read_applied(connection)
     known = load_migrations()
     return SchemaState(
@@ -121,6 +125,7 @@ async def check_schema(connection: Connection) -> None:
 
     Raises:
         SchemaMismatch: with the next step.
+        StoreUnavailable: the login may not read it, or the database failed.
     """
     applied = await _read_applied(connection)
     for migration in load_migrations():
@@ -155,6 +160,8 @@ async def _read_applied(connection: Connection) -> dict[int, tuple[str, str, "da
         rows = await connection.fetch("SELECT version, name, checksum, applied_at FROM hj212.migrations")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         return {}
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
     return {row["version"]: (row["name"], row["checksum"], row["applied_at"]) for row in rows}
 
 

@@ -29,6 +29,7 @@ GATEWAY_ROLE = "hj212_gateway"
 
 _CHECK_VIOLATION = "23514"  # what a row without a partition gets: a fault of the store, not of the row
 _REFUSING_CLASSES = ("22", "23", "54")  # 54: a value too long for an index
+_NO_PRIVILEGE = "42501"
 _DSN_ERRORS = (asyncpg.ClientConfigurationError, ValueError)
 
 # What a database that is away, or a bad line to it, can raise through asyncpg.
@@ -127,7 +128,10 @@ def sort_error(error: BaseException) -> StoreError:
     state = getattr(error, "sqlstate", None) or ""
     if state[:2] in _REFUSING_CLASSES and state != _CHECK_VIOLATION:
         return RowsRefused(f"the database refuses these rows: {describe(error)}")
-    return StoreUnavailable(f"the database did not store: {describe(error)}")
+    if state == _NO_PRIVILEGE:
+        step = "use one that is a member of hj212_gateway or hj212_owner"
+        return StoreUnavailable(f"this login may not do that: {step} ({describe(error)})")
+    return StoreUnavailable(f"the database did not do it: {describe(error)}")
 
 
 def is_refusal(error: BaseException) -> bool:

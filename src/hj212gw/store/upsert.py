@@ -155,6 +155,7 @@ async def _upsert_all(connection: Connection, packets: list[PacketRows]) -> Coun
     odd = [row for rows in fresh for row in rows.odd_rows()]
     if odd:
         await copy_rows(connection, "odd_readings", odd, ODD_COLUMNS)
+    await _lock_loggers(connection, fresh)  # all in one order: rivals by themselves could wait in a circle
     written, replaced = await upsert_readings(connection, [rows for rows in fresh if not rows.is_rival])
     rivals = sorted((rows for rows in fresh if rows.is_rival), key=lambda rows: rows.packet.received_at)
     conflicts = []
@@ -197,14 +198,19 @@ async def upsert_readings(connection: Connection, packets: list[PacketRows]) -> 
     for rows in packets:
         if rows.table:
             by_table.setdefault(rows.table, []).extend(rows.reading_rows())
-    loggers = {row[_LOGGER_ID] for readings in by_table.values() for row in readings}
-    await connection.execute(load_query("lock_upserts"), sorted(loggers))
+    await _lock_loggers(connection, packets)
     written = replaced = 0
     for table, readings in sorted(by_table.items()):
         for run in _split_runs(readings):
             more_written, more_replaced = await _upsert_run(connection, table, run)
             written, replaced = written + more_written, replaced + more_replaced
     return written, replaced
+
+
+async def _lock_loggers(connection: Connection, packets: list[PacketRows]) -> None:
+    """Keep other transactions from storing readings of the same data loggers until this one ends."""
+    loggers = {rows.head.logger_id for rows in packets if rows.table and rows.head}
+    await connection.execute(load_query("lock_upserts"), sorted(loggers))
 
 
 async def _upsert_run(connection: Connection, table: str, readings: list[tuple[Any, ...]]) -> tuple[int, int]:
