@@ -17,6 +17,7 @@ from hj212gw.protocol.times import format_data_time
 from hj212gw.telemetry import (
     ACK_CODES,
     BATCH_PATHS,
+    FAULT_PLACES,
     LOGGER_VERDICTS,
     QUARANTINE_REASONS,
     REJECT_REASONS,
@@ -32,7 +33,7 @@ MOMENT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelt
 TIME = format_data_time(MOMENT)
 LABELS = {
     *ACK_CODES, *BATCH_PATHS, *LOGGER_VERDICTS, *QUARANTINE_REASONS, *REJECT_REASONS, *SESSION_ENDS, *STORE_REASONS,
-    *STORE_WARNING_REASONS, *SUSPICIONS, *RELOAD_OUTCOMES,
+    *STORE_WARNING_REASONS, *SUSPICIONS, *RELOAD_OUTCOMES, *FAULT_PLACES,
 }  # fmt: skip
 
 TEXTS = (
