@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -30,7 +28,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from hj212gw.config_options import Option, check_networks, options_of, split_list
+from hj212gw.config_assessment import AggregatorSettings, AssessmentSettings
+from hj212gw.config_options import Option, Section, check_networks, options_of, split_list
 from hj212gw.errors import ConfigError
 
 Fault = tuple[tuple[int | str, ...], Any]  # where it is, and what came
@@ -57,12 +56,6 @@ Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list), Aft
 def networks_field(description: str, *examples: str) -> Any:
     """Make the field of an option that takes networks; none is the default."""
     return Field(default=(), description=description, examples=[list(examples)], json_schema_extra=dict(_NETWORKS))
-
-
-class Section(BaseModel):
-    """Base of the settings' sections: nothing unknown, nothing changed later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class GatewaySettings(Section):
@@ -321,6 +314,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
     registry: RegistrySettings = RegistrySettings()
+    assessment: AssessmentSettings = AssessmentSettings()
+    aggregator: AggregatorSettings = AggregatorSettings()
     clock: ClockSettings = ClockSettings()
     log: LogSettings = LogSettings()
 

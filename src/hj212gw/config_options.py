@@ -4,6 +4,14 @@ import ipaddress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """Base of the settings' sections: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
 
 class Option(NamedTuple):
     """One option: its full name, what it means, what it takes in words."""

@@ -1,0 +1,1 @@
+"""Transmission and validity rates: what the province assesses a city by (assessment.md)."""
