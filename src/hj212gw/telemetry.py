@@ -50,7 +50,7 @@ SESSION_ENDS = (
 )  # fmt: skip
 REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
 QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
-FAULT_PLACES = ("frame", "rows", "proposals", "seal", "other")
+FAULT_PLACES = ("frame", "rows", "proposals", "seal", "assessment", "other")
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")

@@ -1,8 +1,8 @@
 """Metrics and events of the aggregator: how far it is, and the figures alarms look at."""
 
 from datetime import date, datetime
+from typing import NamedTuple
 
-from hj212gw.store.gauges import Gauges
 from hj212gw.telemetry import (
     ASSESSMENT_DURATION,
     ASSESSMENT_FAILURES,
@@ -16,6 +16,24 @@ from hj212gw.telemetry import (
     error_facts,
     tell,
 )
+
+
+class Gauges(NamedTuple):
+    """How the city stands.
+
+    Attributes:
+        stale: ranges of days the aggregator has still to compute.
+        registered: data loggers of the registry.
+        silent: of those, how many were not heard for three of their intervals, an hour at least.
+        rates: effective rate of the city by period (day, month, year) and stage, of the newest period; a fraction.
+        target: the threshold of the default policy as a fraction.
+    """
+
+    stale: int
+    registered: int
+    silent: int
+    rates: dict[tuple[str, str], float]
+    target: float
 
 
 def assessment_failed(error: BaseException) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from hj212gw import telemetry_assessment
+from hj212gw import telemetry_assessment, telemetry_gateway
 from hj212gw.assessment.stages import completed_through, immediate_through
 from hj212gw.clock import Clock
 from hj212gw.errors import StoreError
@@ -78,6 +78,8 @@ class Aggregator:
                 await self.work()
             except StoreError as error:
                 telemetry_assessment.assessment_failed(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
+                telemetry_gateway.fault_contained("assessment", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._plan.interval_secs):
                     await self._stopped.wait()
@@ -153,7 +155,10 @@ class Aggregator:
         drained = await find_drained_through(connection, self._plan.live_journal)
         known_upto = min(now, drained or now)
         rules = self._plan.rules
-        await freeze_stages(connection, immediate_through(rules, known_upto), completed_through(rules, known_upto, now))
+        completed = completed_through(
+            rules.completed_after, known_upto, now, needs_vouchers=rules.values["vouchers"] == "required"
+        )
+        await freeze_stages(connection, immediate_through(rules.immediate_after, known_upto), completed)
 
 
 def split_scopes(stale: list[StaleDay], outlet_count: int, now: datetime) -> list[Scope]:

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 
 from hj212gw.protocol.times import WIRE_ZONE
-from hj212gw.store.assessment import Rules
 
 _DAY = timedelta(days=1)
 _VOUCHER_DAY = 11  # vouchers are there by the end of the 10th of the next month
@@ -21,15 +20,15 @@ def voucher_due(day: date) -> datetime:
     return start_of(date(year, month, _VOUCHER_DAY))
 
 
-def immediate_through(rules: Rules, known_upto: datetime) -> date:
+def immediate_through(after: timedelta, known_upto: datetime) -> date:
     """Return the last day whose immediate stage is over, where all that came before `known_upto` is there."""
-    return _last_day_before(known_upto - rules.immediate_after)
+    return _last_day_before(known_upto - after)
 
 
-def completed_through(rules: Rules, known_upto: datetime, now: datetime) -> date:
+def completed_through(after: timedelta, known_upto: datetime, now: datetime, *, needs_vouchers: bool) -> date:
     """Return the last day whose completed stage is over, with its vouchers where they are asked for."""
-    day = _last_day_before(known_upto - rules.completed_after)
-    if rules.values.get("vouchers") == "required" and voucher_due(day) > now:
+    day = _last_day_before(known_upto - after)
+    if needs_vouchers and voucher_due(day) > now:
         day = day.replace(day=1) - _DAY
         while voucher_due(day) > now:
             day = day.replace(day=1) - _DAY
