@@ -26,12 +26,14 @@ def launch(dsn, moment):
 
 
 async def is_idle(admin):
-    """Whether all that is stale is computed, since something was stale at least once."""
+    """Whether all that is stale is computed and what is over is frozen, since something was stale at least once."""
     row = await admin.fetchrow(
         "SELECT (SELECT count(*) FROM hj212.dirty) + (SELECT count(*) FROM hj212.stale_days) AS left_over,"
-        " (SELECT rules FROM hj212.assessment_state) AS rules"
-    )
-    return row["rules"] is not None and not row["left_over"]
+        " (SELECT rules FROM hj212.assessment_state) AS rules,"
+        " EXISTS (SELECT FROM hj212.rate_counts WHERE replaced_at IS NULL AND provisional AND stage = 'immediate'"
+        "         AND period = 'day' AND period_start = $1) AS is_open", city.DAY
+    )  # fmt: skip
+    return row["rules"] is not None and not row["left_over"] and not row["is_open"]
 
 
 async def assert_as_from_nothing(admin, dsn, moment):
