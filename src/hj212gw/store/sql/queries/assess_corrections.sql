@@ -28,13 +28,15 @@ WITH wanted AS (
     SELECT logger_id, st, factor, day, stage,
            bit_or(bit) FILTER (WHERE avg IS NOT NULL) AS mean, bit_or(bit) FILTER (WHERE cou IS NOT NULL) AS cou,
            bit_or(bit) FILTER (WHERE zs_avg IS NOT NULL) AS zs,
-           bit_or(bit) FILTER (WHERE coalesce(data_flag, 'N') = ANY ($3::text[])) AS good
+           bit_or(bit) FILTER (WHERE coalesce(data_flag, 'N') = ANY ($3::text[])) AS good,
+           bit_or(bit) FILTER (WHERE avg = 0) AS zero
     FROM stood GROUP BY logger_id, st, factor, day, stage
 )
 UPDATE series_days s SET
     mean_i = s.mean_i | coalesce(i.mean, 0), cou_i = s.cou_i | coalesce(i.cou, 0), zs_i = s.zs_i | coalesce(i.zs, 0),
-    good_i = s.good_i | coalesce(i.good, 0), mean_c = s.mean_c | coalesce(c.mean, 0),
-    cou_c = s.cou_c | coalesce(c.cou, 0), zs_c = s.zs_c | coalesce(c.zs, 0), good_c = s.good_c | coalesce(c.good, 0)
+    good_i = s.good_i | coalesce(i.good, 0), zero_i = s.zero_i | coalesce(i.zero, 0),
+    mean_c = s.mean_c | coalesce(c.mean, 0),
+    cou_c = s.cou_c | coalesce(c.cou, 0), zs_c = s.zs_c | coalesce(c.zs, 0), good_c = s.good_c | coalesce(c.good, 0), zero_c = s.zero_c | coalesce(c.zero, 0)
 FROM (SELECT DISTINCT logger_id, st, factor, day FROM masks) AS m
 LEFT JOIN masks i ON i.stage = 'i' AND (i.logger_id, i.st, i.factor, i.day) = (m.logger_id, m.st, m.factor, m.day)
 LEFT JOIN masks c ON c.stage = 'c' AND (c.logger_id, c.st, c.factor, c.day) = (m.logger_id, m.st, m.factor, m.day)

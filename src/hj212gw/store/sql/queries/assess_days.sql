@@ -1,13 +1,20 @@
 -- Purpose: the state of every group and its sums (assessment.md section 3), a row an outlet, factor, day and stage.
 -- Parameters: $1 rules as JSON. The first rule that matches an hour wins: stopped, not responsible, standard check, due.
 CREATE TEMP TABLE computed_days ON COMMIT DROP AS
-WITH rules AS (SELECT $1::jsonb AS r), arrived AS (
-    SELECT outlet, factor, day, bit_or(ever) AS ever, bit_or(zero) AS zero,
-           bit_or(mean_i) AS mean_i, bit_or(good_i) AS good_i, ARRAY[bit_or(p1_i), bit_or(p2_i), bit_or(p3_i), bit_or(p4_i), bit_or(p5_i), bit_or(p6_i), bit_or(p7_i), bit_or(p8_i)] AS planes_i,
-           bit_or(mean_c) AS mean_c, bit_or(good_c) AS good_c, ARRAY[bit_or(p1_c), bit_or(p2_c), bit_or(p3_c), bit_or(p4_c), bit_or(p5_c), bit_or(p6_c), bit_or(p7_c), bit_or(p8_c)] AS planes_c
-    FROM arrived_days GROUP BY outlet, factor, day
-), dry AS (  -- hours in which an outlet of water has no flow
-    SELECT a.outlet, a.day, bit_or(a.zero) AS zero FROM arrived a CROSS JOIN rules
+WITH rules AS (SELECT $1::jsonb AS r, $1::jsonb ->> 'invalid_received' = 'missing' AS only_good), arrived AS (
+    -- A flag is its own record's: what one data logger of an outlet sent with a bad one, another's good one does not mend.
+    SELECT outlet, factor, day, bit_or(ever) AS ever, bit_or(zero_i) AS zero_i, bit_or(zero_c) AS zero_c,
+           bit_or(mean_i & ~zero_i) AS flowing_i, bit_or(mean_c & ~zero_c) AS flowing_c,
+           bit_or(mean_i & k.i) AS mean_i, bit_or(mean_i & good_i) AS good_i,
+           ARRAY[bit_or(p1_i & k.i), bit_or(p2_i & k.i), bit_or(p3_i & k.i), bit_or(p4_i & k.i), bit_or(p5_i & k.i), bit_or(p6_i & k.i), bit_or(p7_i & k.i), bit_or(p8_i & k.i)] AS planes_i,
+           bit_or(mean_c & k.c) AS mean_c, bit_or(mean_c & good_c) AS good_c,
+           ARRAY[bit_or(p1_c & k.c), bit_or(p2_c & k.c), bit_or(p3_c & k.c), bit_or(p4_c & k.c), bit_or(p5_c & k.c), bit_or(p6_c & k.c), bit_or(p7_c & k.c), bit_or(p8_c & k.c)] AS planes_c
+    FROM arrived_days CROSS JOIN rules CROSS JOIN LATERAL (SELECT
+        CASE WHEN only_good THEN good_i ELSE -1 END AS i, CASE WHEN only_good THEN good_c ELSE -1 END AS c) AS k
+    GROUP BY outlet, factor, day
+), dry AS (  -- hours in which the flow of an outlet of water came and is zero
+    SELECT a.outlet, a.day, bit_or(a.zero_i) & ~bit_or(a.flowing_i) AS zero_i,
+           bit_or(a.zero_c) & ~bit_or(a.flowing_c) AS zero_c FROM arrived a CROSS JOIN rules
     WHERE r ->> 'zero_flow' = 'invalid' AND r -> 'flow_factors' ? a.factor GROUP BY a.outlet, a.day
 ), shut AS (
     SELECT b.day, b.outlet, b.factor, b.fields, b.medium, b.listed, s.stage, b.listed & coalesce(m.stop, 0) AS stopped,
@@ -27,14 +34,14 @@ WITH rules AS (SELECT $1::jsonb AS r), arrived AS (
 SELECT b.day, b.outlet, b.factor, b.stage, b.fields::smallint, b.listed, b.stopped, b.excused, x.checked, due, g.got, g.good,
        b.device & due AS marked, h.manual, w.valid, v.ever, v.planes,
        b.fields * hj212.hour_count(due_values) AS expected_values,
-       hj212.hour_count(((v.planes[1] & c.counted) | h.manual) & due_values) * (b.fields >= 1)::integer
-         + hj212.hour_count(((v.planes[2] & c.counted) | h.manual) & due_values) * (b.fields >= 2)::integer
-         + hj212.hour_count(((v.planes[3] & c.counted) | h.manual) & due_values) * (b.fields >= 3)::integer
-         + CASE WHEN b.fields < 4 THEN 0 ELSE hj212.hour_count(((v.planes[4] & c.counted) | h.manual) & due_values) * (b.fields >= 4)::integer 
-           + hj212.hour_count(((v.planes[5] & c.counted) | h.manual) & due_values) * (b.fields >= 5)::integer 
-           + hj212.hour_count(((v.planes[6] & c.counted) | h.manual) & due_values) * (b.fields >= 6)::integer 
-           + hj212.hour_count(((v.planes[7] & c.counted) | h.manual) & due_values) * (b.fields >= 7)::integer 
-           + hj212.hour_count(((v.planes[8] & c.counted) | h.manual) & due_values) * (b.fields >= 8)::integer END AS reported_values,
+       hj212.hour_count((v.planes[1] | h.manual) & due_values) * (b.fields >= 1)::integer
+         + hj212.hour_count((v.planes[2] | h.manual) & due_values) * (b.fields >= 2)::integer
+         + hj212.hour_count((v.planes[3] | h.manual) & due_values) * (b.fields >= 3)::integer
+         + CASE WHEN b.fields < 4 THEN 0 ELSE hj212.hour_count((v.planes[4] | h.manual) & due_values) * (b.fields >= 4)::integer 
+           + hj212.hour_count((v.planes[5] | h.manual) & due_values) * (b.fields >= 5)::integer 
+           + hj212.hour_count((v.planes[6] | h.manual) & due_values) * (b.fields >= 6)::integer 
+           + hj212.hour_count((v.planes[7] | h.manual) & due_values) * (b.fields >= 7)::integer 
+           + hj212.hour_count((v.planes[8] | h.manual) & due_values) * (b.fields >= 8)::integer END AS reported_values,
        hj212.hour_count(CASE r ->> 'expected_groups' WHEN 'gross' THEN b.listed ELSE due END) AS expected_groups,
        hj212.hour_count(b.stopped | b.excused | x.checked) AS groups_not_taking_part,
        hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups
@@ -45,8 +52,8 @@ LEFT JOIN dry d ON b.medium = 'water' AND d.outlet = b.outlet AND d.day = b.day
 LEFT JOIN first_checks f ON b.checking <> 0 AND f.outlet = b.outlet AND f.day = b.day AND f.stage = b.stage
 CROSS JOIN LATERAL (SELECT coalesce(a.ever, 0) AS ever,
     CASE b.stage WHEN 'immediate' THEN coalesce(a.mean_i, 0) ELSE coalesce(a.mean_c, 0) END AS mean,
-    CASE b.stage WHEN 'immediate' THEN coalesce(a.good_i, 0) ELSE coalesce(a.good_c, 0) END & ~coalesce(d.zero, 0) AS good,
-    CASE b.stage WHEN 'immediate' THEN coalesce(a.good_i, 0) ELSE coalesce(a.good_c, 0) END AS flagged_good,
+    CASE b.stage WHEN 'immediate' THEN coalesce(a.good_i, 0) ELSE coalesce(a.good_c, 0) END AS flagged,
+    CASE b.stage WHEN 'immediate' THEN coalesce(d.zero_i, 0) ELSE coalesce(d.zero_c, 0) END AS zero,
     coalesce(CASE b.stage WHEN 'immediate' THEN a.planes_i ELSE a.planes_c END, '{0,0,0,0,0,0,0,0}') AS planes) AS v
 CROSS JOIN LATERAL (SELECT CASE
     WHEN b.checking = 0 THEN 0
@@ -57,8 +64,7 @@ CROSS JOIN LATERAL (SELECT b.listed & ~b.stopped & ~b.excused & ~x.checked AS du
         AS due_values) AS u
 CROSS JOIN LATERAL (SELECT b.manual & due AS manual) AS h
 CROSS JOIN LATERAL (SELECT
-    CASE r ->> 'invalid_received' WHEN 'missing' THEN v.flagged_good ELSE -1 END AS counted,
     CASE WHEN r ->> 'unconverted' = 'valid' THEN -1 ELSE (SELECT bit_and(plane) FROM unnest(v.planes[1:b.fields]) AS plane)
         END AS whole) AS c
-CROSS JOIN LATERAL (SELECT (v.mean & c.counted & due) | h.manual AS got, v.good & due AS good) AS g
+CROSS JOIN LATERAL (SELECT (v.mean & due) | h.manual AS got, v.flagged & ~v.zero & due AS good) AS g
 CROSS JOIN LATERAL (SELECT (g.got & g.good & c.whole & ~b.device) | h.manual AS valid) AS w

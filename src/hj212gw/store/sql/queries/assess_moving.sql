@@ -4,11 +4,13 @@
 -- $5 good flags, $6 array of logger_id.
 INSERT INTO arrived_days
 SELECT h.outlet, h.factor, h.day,
-       coalesce(bit_or(h.bit) FILTER (WHERE h.avg IS NOT NULL), 0), coalesce(bit_or(h.bit) FILTER (WHERE h.avg = 0), 0),
+       coalesce(bit_or(h.bit) FILTER (WHERE h.avg IS NOT NULL), 0),
        coalesce(bit_or(h.bit) FILTER (WHERE i.avg IS NOT NULL), 0), coalesce(bit_or(h.bit) FILTER (WHERE i.is_good), 0),
+       coalesce(bit_or(h.bit) FILTER (WHERE i.avg = 0), 0),
        coalesce(bit_or(h.bit) FILTER (WHERE i.avg IS NOT NULL), 0), coalesce(bit_or(h.bit) FILTER (WHERE i.cou IS NOT NULL), 0),
        coalesce(bit_or(h.bit) FILTER (WHERE i.zs_avg IS NOT NULL), 0), 0, 0, 0, 0, 0,
        coalesce(bit_or(h.bit) FILTER (WHERE c.avg IS NOT NULL), 0), coalesce(bit_or(h.bit) FILTER (WHERE c.is_good), 0),
+       coalesce(bit_or(h.bit) FILTER (WHERE c.avg = 0), 0),
        coalesce(bit_or(h.bit) FILTER (WHERE c.avg IS NOT NULL), 0), coalesce(bit_or(h.bit) FILTER (WHERE c.cou IS NOT NULL), 0),
        coalesce(bit_or(h.bit) FILTER (WHERE c.zs_avg IS NOT NULL), 0), 0, 0, 0, 0, 0
 FROM (

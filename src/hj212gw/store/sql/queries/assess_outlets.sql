@@ -29,10 +29,10 @@ WITH series AS (SELECT DISTINCT logger_id, st, factor FROM series_days), mapped 
         AND (f.alias_of IS NULL OR f.medium = coalesce(o.medium, hj212.medium_of(s.st)))
     WHERE a.outlet IS NOT NULL
 )
-SELECT m.outlet, m.catalogue_factor AS factor, s.day, s.ever, s.zero,
-       s.mean_i, s.good_i, s.mean_i AS p1_i, s.cou_i AS p2_i, s.zs_i AS p3_i,
+SELECT m.outlet, m.catalogue_factor AS factor, s.day, s.ever,
+       s.mean_i, s.good_i, s.zero_i, s.mean_i AS p1_i, s.cou_i AS p2_i, s.zs_i AS p3_i,
        0 AS p4_i, 0 AS p5_i, 0 AS p6_i, 0 AS p7_i, 0 AS p8_i,
-       s.mean_c, s.good_c, s.mean_c AS p1_c, s.cou_c AS p2_c, s.zs_c AS p3_c,
+       s.mean_c, s.good_c, s.zero_c, s.mean_c AS p1_c, s.cou_c AS p2_c, s.zs_c AS p3_c,
        0 AS p4_c, 0 AS p5_c, 0 AS p6_c, 0 AS p7_c, 0 AS p8_c
 FROM series_days s JOIN mapped m USING (logger_id, st, factor)
 WHERE m.catalogue_factor IS NOT NULL

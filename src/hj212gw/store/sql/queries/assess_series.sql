@@ -13,18 +13,19 @@ WITH hours AS (
 )
 SELECT r.logger_id, r.st, r.factor, h.day,
     coalesce(bit_or(h.bit) FILTER (WHERE r.avg IS NOT NULL), 0) AS ever,
-    coalesce(bit_or(h.bit) FILTER (WHERE r.avg = 0), 0) AS zero,
     coalesce(bit_or(h.bit) FILTER (WHERE r.avg IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_i), 0) AS mean_i,
     coalesce(bit_or(h.bit) FILTER (WHERE r.cou IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_i), 0) AS cou_i,
     coalesce(bit_or(h.bit) FILTER (WHERE r.zs_avg IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_i), 0) AS zs_i,
     coalesce(bit_or(h.bit) FILTER (WHERE coalesce(r.updated_at, r.received_at) <= h.until_i
         AND coalesce(r.data_flag, 'N') = ANY ($5::text[])), 0) AS good_i,
+    coalesce(bit_or(h.bit) FILTER (WHERE r.avg = 0 AND coalesce(r.updated_at, r.received_at) <= h.until_i), 0) AS zero_i,
     coalesce(bit_or(h.bit) FILTER (WHERE r.updated_at > h.until_i AND r.received_at <= h.until_i), 0) AS fix_i,
     coalesce(bit_or(h.bit) FILTER (WHERE r.avg IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_c), 0) AS mean_c,
     coalesce(bit_or(h.bit) FILTER (WHERE r.cou IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_c), 0) AS cou_c,
     coalesce(bit_or(h.bit) FILTER (WHERE r.zs_avg IS NOT NULL AND coalesce(r.updated_at, r.received_at) <= h.until_c), 0) AS zs_c,
     coalesce(bit_or(h.bit) FILTER (WHERE coalesce(r.updated_at, r.received_at) <= h.until_c
         AND coalesce(r.data_flag, 'N') = ANY ($5::text[])), 0) AS good_c,
+    coalesce(bit_or(h.bit) FILTER (WHERE r.avg = 0 AND coalesce(r.updated_at, r.received_at) <= h.until_c), 0) AS zero_c,
     coalesce(bit_or(h.bit) FILTER (WHERE r.updated_at > h.until_c AND r.received_at <= h.until_c), 0) AS fix_c
 FROM hj212.readings_hour r
 JOIN hours h ON h.at = date_bin('1 hour', r.data_time, timestamptz '2000-01-01 00:00+00')
