@@ -1,25 +1,19 @@
 """The calculation in SQL equals section 3 of assessment.md told plainly, for any case, both sources and all settings."""
 
-import asyncio
 import os
 from datetime import timedelta
 from fractions import Fraction
 
-import asyncpg
-import pytest
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from tests.assessment import cases
 from tests.assessment.oracle import DAY, STAGES, Judge, count, cut_off, day_of
-from tests.conftest import new_database
 
 from hj212gw.assessment.rates import Counts, Policy, compute_rate, pool
 from hj212gw.assessment.rules import make_rules
-from hj212gw.store.assessment import LOCAL, Scope, compute_days
-from hj212gw.store.migrate import migrate
+from hj212gw.store.assessment import Scope
 
 EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 60
-UPSTREAM = f"upstream:{cases.SOURCE}"
 MASKS = ("stopped", "excused", "checked", "due", "got", "good", "marked", "manual", "valid", "ever")
 
 thorough = hypothesis_settings(
@@ -27,71 +21,6 @@ thorough = hypothesis_settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-
-
-class Bench:
-    """A database for all examples, a connection, and a loop to use them in."""
-
-    def __init__(self, dsn):
-        self.dsn = dsn
-        self.runner = asyncio.Runner()
-        self.run = self.runner.run
-
-    async def open(self):
-        """Connect and migrate."""
-        self.connection = await asyncpg.connect(self.dsn, server_settings={"search_path": "hj212, public"})
-        await migrate(self.connection, now=cases.MADE_AT)
-        self.store = cases.Store(self.dsn)
-        await self.store.writer.open(cases.MADE_AT)
-
-    async def close(self):
-        """Leave the database."""
-        await self.store.writer.close()
-        await self.connection.close()
-
-    async def compute(self, scope, rules):
-        """Compute days and return the rows by their key."""
-        await compute_days(self.connection, scope, rules)
-        rows = await self.connection.fetch("SELECT * FROM pg_temp.computed_days")
-        keyed = {(row["day"], row["outlet"], row["factor"], row["stage"]): dict(row) for row in rows}
-        assert len(keyed) == len(rows)
-        return keyed
-
-    async def of_files(self, case, *scopes, rules):
-        """Compute a case given as hours of files, in a transaction that leaves nothing."""
-        transaction = self.connection.transaction()
-        await transaction.start()
-        try:
-            await cases.add_registry(self.connection, case, UPSTREAM)
-            await cases.add_hours(self.connection, case)
-            await cases.add_hours(self.connection, case._replace(arrivals=case.arrivals[::2]), "another")
-            return [await self.compute(scope._replace(arrivals=UPSTREAM), rules) for scope in scopes]
-        finally:
-            await transaction.rollback()
-
-    async def of_readings(self, local, *scopes, rules):
-        """Compute a case stored by the writer; the registry is undone, the readings are deleted."""
-        await self.store.write(cases.make_frames(local), local.parts)
-        transaction = self.connection.transaction()
-        await transaction.start()
-        try:
-            await cases.add_registry(self.connection, local.case, LOCAL)
-            await cases.add_loggers_of(self.connection, local.layout, local.split_at)
-            return [await self.compute(scope, rules) for scope in scopes]
-        finally:
-            await transaction.rollback()
-            await self.connection.execute("DELETE FROM hj212.readings_hour; DELETE FROM hj212.reading_history")
-
-
-@pytest.fixture(scope="module")
-def bench(postgres_server_dsn):
-    """One database for the module; examples clean up behind themselves."""
-    with new_database(postgres_server_dsn) as dsn:
-        found = Bench(dsn)
-        with found.runner:
-            found.run(found.open())
-            yield found
-            found.run(found.close())
 
 
 def as_mask(groups, holds):
@@ -165,10 +94,10 @@ def part_scopes(case):
 
 @thorough
 @given(case=cases.upstream_cases(), settings=cases.settings)
-def test_hours_of_files_are_judged_as_section_3_says(bench, case, settings):
+def test_hours_of_files_are_judged_as_section_3_says(calculator, case, settings):
     """Masks and counts of both stages equal the plain telling, whole and in parts."""
     scopes = (scope_of(case), *part_scopes(case))
-    found = bench.run(bench.of_files(case, *scopes, rules=make_rules(settings)))
+    found = calculator.run(calculator.of_files(case, *scopes, rules=make_rules(settings)))
     check(found[0], expect(case, settings, *cases.stretch(cases.DAYS)))
     check_rates(found[0])
     check_parts(*found)
@@ -176,11 +105,11 @@ def test_hours_of_files_are_judged_as_section_3_says(bench, case, settings):
 
 @thorough
 @given(local=cases.local_cases(), settings=cases.settings)
-def test_readings_are_judged_as_section_3_says(bench, local, settings):
+def test_readings_are_judged_as_section_3_says(calculator, local, settings):
     """What data loggers sent through the writer is judged alike, however they are registered."""
     event(local.layout)
     scopes = (scope_of(local.case), *part_scopes(local.case))
-    found = bench.run(bench.of_readings(local, *scopes, rules=make_rules(settings)))
+    found = calculator.run(calculator.of_readings(local, *scopes, rules=make_rules(settings)))
     check(found[0], expect(local.case, settings, *cases.stretch(cases.DAYS)))
     check_rates(found[0])
     check_parts(*found)
@@ -188,7 +117,7 @@ def test_readings_are_judged_as_section_3_says(bench, local, settings):
 
 @thorough
 @given(local=cases.local_cases(), settings=cases.settings)
-def test_both_sources_give_the_same(bench, local, settings):
+def test_both_sources_give_the_same(calculator, local, settings):
     """Hours given by files and the same hours sent by data loggers make the same rows, but for flows of zero."""
     plain = [
         arrival._replace(zero=False, planes=frozenset({1, 2, 3} if arrival.has_mean else ()))
@@ -197,14 +126,14 @@ def test_both_sources_give_the_same(bench, local, settings):
     ]
     local = local._replace(case=local.case._replace(arrivals=plain))
     rules = make_rules(settings)._replace(is_by_provenance=False)
-    of_readings = bench.run(bench.of_readings(local, scope_of(local.case), rules=rules))
-    of_files = bench.run(bench.of_files(local.case, scope_of(local.case), rules=rules))
+    of_readings = calculator.run(calculator.of_readings(local, scope_of(local.case), rules=rules))
+    of_files = calculator.run(calculator.of_files(local.case, scope_of(local.case), rules=rules))
     assert of_readings == of_files
 
 
 @thorough
 @given(case=cases.upstream_cases(), settings=cases.settings)
-def test_completed_never_sees_what_came_after_the_closing(bench, case, settings):
+def test_completed_never_sees_what_came_after_the_closing(calculator, case, settings):
     """Without the records and marks that came after a stage's cut-off its counts are the same."""
     for stage in STAGES:
         known = case._replace(
@@ -212,8 +141,8 @@ def test_completed_never_sees_what_came_after_the_closing(bench, case, settings)
             marks=[mark for mark in case.marks if mark.recorded_at <= cut_off(cases.FIRST, stage, settings)],
         )
         scope = Scope(cases.FIRST, cases.FIRST + timedelta(days=1), case.now)
-        [with_all] = bench.run(bench.of_files(case, scope, rules=make_rules(settings)))
-        [with_known] = bench.run(bench.of_files(known, scope, rules=make_rules(settings)))
+        [with_all] = calculator.run(calculator.of_files(case, scope, rules=make_rules(settings)))
+        [with_known] = calculator.run(calculator.of_files(known, scope, rules=make_rules(settings)))
         for key, row in with_all.items():
             if key[3] == stage:
                 assert {**row, "ever": 0} == {**with_known[key], "ever": 0}
