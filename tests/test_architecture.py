@@ -55,6 +55,7 @@ HOMES = {
     "crcmod": ("protocol/crc.py",),
     "cryptography": ("protocol/cipher.py",),
     "sqlite3": ("journal/",),
+    "xlsxwriter": ("assessment/workbook.py",),
 }
 PURE = ("protocol/", "assessment/policies.py", "assessment/rates.py", "assessment/windows.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}

@@ -116,7 +116,7 @@ class UpstreamStore:
 
     async def count_variants(self, scope: Scope, variants: Iterable[Rules]) -> list[CountRows]:
         """Compute the counts under several rules that read the same arrivals, inside `transaction`."""
-        found = []
+        found: list[CountRows] = []
         for rules in variants:
             if not found:
                 found.append(await self.count_days(scope, rules))
