@@ -94,7 +94,7 @@ def test_sheets(write):
         assert (sheet.page_setup.orientation, sheet.page_setup.paperSize) == ("landscape", 9)
         assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) in {(1, 0), (None, 0)}
         assert sheet.sheet_properties.pageSetUpPr.fitToPage
-        assert all(sheet.column_dimensions[cell.column_letter].width >= 8 for cell in sheet[heading])
+        assert all(sheet.column_dimensions[cell.column_letter].width >= 6 for cell in sheet[heading])
         assert all(cell.value and cell.font.bold for cell in sheet[heading])
 
 

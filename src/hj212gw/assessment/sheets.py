@@ -72,47 +72,47 @@ class Sheet(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-_WHO = (Column("编号", 22), Column("名称", 30))
+_WHO = (Column("编号", 14), Column("名称", 22))
 _COUNTS = (
-    Column("考核期", 24),
-    Column("阶段", 8),
-    Column("应收个数", 12, "count"),
-    Column("实报数", 12, "count"),
-    Column("应收组数", 12, "count"),
-    Column("不参与组数", 12, "count"),
-    Column("收到组数", 12, "count"),
-    Column("有效组数", 12, "count"),
-    Column("传输率", 10, "percent"),
-    Column("有效率", 10, "percent"),
-    Column("传输有效率", 12, "percent"),
-    Column("目标", 10, "percent"),
-    Column("是否达标", 12),
+    Column("考核期", 13),
+    Column("阶段", 6),
+    Column("应收个数", 9, "count"),
+    Column("实报数", 9, "count"),
+    Column("应收组数", 9, "count"),
+    Column("不参与组数", 9, "count"),
+    Column("收到组数", 9, "count"),
+    Column("有效组数", 9, "count"),
+    Column("传输率", 9, "percent"),
+    Column("有效率", 9, "percent"),
+    Column("传输有效率", 9, "percent"),
+    Column("目标", 8, "percent"),
+    Column("是否达标", 9),
 )
-_MEANS = (Column("监控点平均", 12, "percent"), Column("企业平均", 12, "percent"))
-_END = (Column("状态", 8), Column("无传输率原因", 28))
+_MEANS = (Column("监控点平均", 9, "percent"), Column("企业平均", 9, "percent"))
+_END = (Column("状态", 6), Column("无传输率原因", 18))
 _LOST = (
-    Column("监控点", 22),
-    Column("名称", 30),
-    Column("因子", 12),
-    Column("小时", 18, "moment"),
-    Column("阶段", 8),
-    Column("状态", 10),
-    Column("原因", 50),
-    Column("补救办法", 44),
-    Column("补救截止", 18, "moment"),
+    Column("监控点", 14),
+    Column("名称", 22),
+    Column("因子", 9),
+    Column("小时", 16, "moment"),
+    Column("阶段", 6),
+    Column("状态", 9),
+    Column("原因", 36),
+    Column("补救办法", 34),
+    Column("补救截止", 16, "moment"),
 )
-_SETTINGS = (Column("设置", 26), Column("含义", 40), Column("取值", 36), Column("区间中试用的取值", 60))
+_SETTINGS = (Column("设置", 24), Column("含义", 36), Column("取值", 36), Column("区间中试用的取值", 40))
 _SPREADS = (
     Column("层级", 8),
     *_WHO,
-    Column("考核期", 24),
-    Column("阶段", 8),
+    Column("考核期", 13),
+    Column("阶段", 6),
     Column("本次", 10, "percent"),
     Column("最低", 10, "percent"),
     Column("最高", 10, "percent"),
-    Column("提示", 20),
-    Column("最低时的设置", 60),
-    Column("最高时的设置", 60),
+    Column("提示", 18),
+    Column("最低时的设置", 36),
+    Column("最高时的设置", 36),
 )
 # What still helps an hour that counts against a rate, by its state; nothing helps one that came too late.
 _REMEDIES = {

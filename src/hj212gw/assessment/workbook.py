@@ -3,8 +3,10 @@
 import os
 import re
 from datetime import UTC
+from math import ceil
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 from xlsxwriter import Workbook
 from xlsxwriter.format import Format
@@ -18,6 +20,8 @@ SHEET_ROWS = 1_048_576  # what a sheet of XLSX holds
 
 _MOST_TEXT = 32_767  # characters of a cell
 _A4 = 9
+_LINE_POINTS = 15
+_MOST_LINES = 20
 # A name that begins like a formula is no formula, and digits may be an id. Rows leave memory as they come.
 _OPTIONS = {
     "strings_to_formulas": False,
@@ -28,11 +32,18 @@ _OPTIONS = {
 _FORMATS: dict[str, dict[str, Any]] = {
     "title": {"bold": True, "font_size": 14},
     "note": {"italic": True},
-    "heading": {"bold": True, "border": 1, "bg_color": "#DDEBF7", "align": "center", "text_wrap": True},
-    "text": {"border": 1, "num_format": "@"},
-    "count": {"border": 1, "num_format": "#,##0"},
-    "percent": {"border": 1, "num_format": "0.00%"},
-    "moment": {"border": 1, "num_format": "yyyy-mm-dd hh:mm", "align": "left"},
+    "heading": {
+        "bold": True,
+        "border": 1,
+        "bg_color": "#DDEBF7",
+        "align": "center",
+        "valign": "vcenter",
+        "text_wrap": True,
+    },
+    "text": {"border": 1, "num_format": "@", "text_wrap": True, "valign": "top"},
+    "count": {"border": 1, "valign": "top", "num_format": "#,##0"},
+    "percent": {"border": 1, "valign": "top", "num_format": "0.00%"},
+    "moment": {"border": 1, "valign": "top", "num_format": "yyyy-mm-dd hh:mm", "align": "left"},
 }
 # What XML cannot hold, other control characters than those the writer escapes.
 _UNWRITABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
@@ -123,6 +134,9 @@ def _set_print(worksheet: Worksheet, report: Report) -> None:
 def _write_row(
     worksheet: Worksheet, line: int, columns: tuple[Column, ...], row: tuple[Any, ...], formats: dict[str, Format]
 ) -> None:
+    lines = max(_count_lines(column, value) for column, value in zip(columns, row, strict=True))
+    if lines > 1:  # not every reader finds the height of wrapped text itself
+        worksheet.set_row(line, lines * _LINE_POINTS)
     for place, (column, value) in enumerate(zip(columns, row, strict=True)):
         look = formats[column.kind]
         if value is None or value == "":
@@ -133,6 +147,14 @@ def _write_row(
             worksheet.write_string(line, place, _clean(value), look)
         else:
             worksheet.write_number(line, place, float(value), look)
+
+
+def _count_lines(column: Column, value: Any) -> int:
+    """Return how many lines a cell needs; a Chinese character is as wide as two others."""
+    if column.kind != "text" or not value or 2 * len(value) <= column.width:
+        return 1
+    width = sum(2 if east_asian_width(char) in "WF" else 1 for char in value[: _MOST_LINES * column.width])
+    return min(ceil(width / (column.width - 1)), _MOST_LINES)
 
 
 def _clean(text: str) -> str:
