@@ -1,10 +1,10 @@
-"""Rates as a higher platform recorded them, and the calculation tried over its hours under many rules."""
+"""Hours, marks and rates as a higher platform recorded them, and the calculation tried under many rules."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hj212gw.store.assessment import UPSTREAM, Rules, Scope, apply_rules, compute_days
 from hj212gw.store.migrate import check_schema
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _APPLICATION = "hj212gw upstream"
+_STATEMENT_SECS = 86_400.0  # a year of hours is millions of lines
 
 Key = tuple[str, date, str]  # outlet, day, stage
 CountRows = dict[Key, tuple[int, ...]]  # by the names of `assessed_days`, in its order
@@ -34,6 +35,15 @@ class UpstreamRate(NamedTuple):
     def key(self) -> Key:
         """Return what it is a rate of."""
         return self.outlet, self.day, self.stage
+
+
+class HourKey(NamedTuple):
+    """Which hour of what came when."""
+
+    outlet: str
+    factor: str
+    hour_at: datetime
+    arrived_at: datetime
 
 
 class Cutoffs(NamedTuple):
@@ -62,8 +72,21 @@ class UpstreamStore:
             ConfigError: the DSN cannot be read.
             StoreUnavailable: no connection.
         """
-        async with connected(dsn, name=_APPLICATION, statement_timeout_secs=600) as connection:
+        async with connected(dsn, name=_APPLICATION, statement_timeout_secs=_STATEMENT_SECS) as connection:
             yield cls(connection)
+
+    @asynccontextmanager
+    async def importing(self) -> "AsyncIterator[None]":
+        """Hold a transaction in which nobody else imports or changes the registry; `stage_hours` has room in it.
+
+        Raises:
+            SchemaMismatch: the tables are not those this program knows.
+            StoreUnavailable: nothing was written.
+        """
+        async with self.transaction():
+            await self.connection.execute(load_query("lock_registry"))
+            await self.connection.execute(load_query("stage_upstream_hours"))
+            yield
 
     @asynccontextmanager
     async def transaction(self) -> "AsyncIterator[None]":
@@ -80,13 +103,47 @@ class UpstreamStore:
         except CONNECTION_ERRORS as error:
             raise sort_error(error) from error
 
+    @asynccontextmanager
+    async def undone(self) -> "AsyncIterator[None]":
+        """Hold a part of a transaction that is undone at its end."""
+        part = self.connection.transaction()
+        await part.start()
+        try:
+            yield
+        finally:
+            await part.rollback()
+
+    async def read_base_list(self) -> list[tuple[Any, ...]]:
+        """Read the base list as outlet, medium, factor, fields, from and to, None where open."""
+        return [tuple(row) for row in await self.connection.fetch(load_query("read_base_list"))]
+
+    async def stage_hours(self, batches: Iterable[bytes]) -> None:
+        """Take hours in, given as text of COPY in the order of the table's columns; `add_hours` makes them stand."""
+        await self.connection.copy_to_table("staged_hours", source=_stream(batches), format="text")
+
+    async def find_clashes(self) -> dict[HourKey, bool]:
+        """Return staged hours that come repeatedly with one arrival; True for those that stand otherwise already."""
+        return {HourKey(*row[:4]): row[4] for row in await self.connection.fetch(load_query("find_upstream_clashes"))}
+
+    async def add_hours(self) -> int:
+        """Let the staged hours stand; return how many are new."""
+        return _count(await self.connection.execute(load_query("add_upstream_hours")))
+
+    async def add_marks(self, source: str, marks: Sequence[tuple[Any, ...]]) -> int:
+        """Add marks as (outlet, factor, kind, from, to, recorded_at, value); return how many are new."""
+        if not marks:
+            return 0
+        columns = [list(column) for column in zip(*marks, strict=True)]
+        origin = f"{UPSTREAM}{source}"
+        added: int = await self.connection.fetchval(load_query("add_upstream_marks"), origin, origin, *columns)
+        return added
+
     async def add_rates(self, source: str, rates: Sequence[UpstreamRate], now: datetime) -> int:
         """Add versions of rates recorded at `now`; return how many are new or differ from those that stood."""
-        columns = [list(column) for column in zip(*rates, strict=True)]
-        if not columns:
+        if not rates:
             return 0
-        done: str = await self.connection.execute(load_query("add_upstream_rates"), source, *columns, now)
-        return int(done.rpartition(" ")[2])
+        columns = [list(column) for column in zip(*rates, strict=True)]
+        return _count(await self.connection.execute(load_query("add_upstream_rates"), source, *columns, now))
 
     async def read_rates(self, source: str, days: tuple[date, date], outlets: list[str] | None) -> list[UpstreamRate]:
         """Read the newest version of a source's rates, of days the second of which is not included."""
@@ -121,16 +178,21 @@ class UpstreamStore:
             if not found:
                 found.append(await self.count_days(scope, rules))
                 continue
-            # Undone each time: the locks of dropped tables would otherwise stay to the end, thousands of them.
-            step = self.connection.transaction()
-            await step.start()
-            try:
+            # Otherwise the locks of dropped tables would stay to the end, thousands of them.
+            async with self.undone():
                 await apply_rules(self.connection, scope, rules)
                 found.append(await self._read_counts())
-            finally:
-                await step.rollback()
         return found
 
     async def _read_counts(self) -> CountRows:
         rows = await self.connection.fetch(load_query("read_outlet_counts"))
         return {(row[0], row[1], row[2]): tuple(row[3:]) for row in rows}
+
+
+def _count(done: str) -> int:
+    return int(done.rpartition(" ")[2])
+
+
+async def _stream(batches: Iterable[bytes]) -> "AsyncIterator[bytes]":
+    for batch in batches:
+        yield batch
