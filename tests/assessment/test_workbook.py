@@ -164,9 +164,25 @@ def test_no_formula_in_the_file(tmp_path):
 def test_lost_hour(write, lost, now, remedy, ends_at):
     """What was lost, why, what still helps and until when; noon and the tenth day's end still count."""
     row = read_table(write(make_report(lost_hours=[lost], now=now))["丢失小时"])[0]
-    assert (row["监控点"], row["名称"], row["因子"], row["原因"]) == ("O1", "锅炉", "a21026", "nothing came")
+    assert (row["监控点"], row["名称"], row["因子"], row["原因"]) == ("O1", "锅炉", "a21026", "未收到数据")
     assert row["小时"] == HOUR
     assert (row["补救办法"], row["补救截止"]) == (remedy, ends_at)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("came after the cut-off, 2026-03-02T12:00", "晚于截止时间 2026-03-02T12:00 到达"),
+        ("2 of 3 values came, the mean did not", "应收 3 个数值,收到 2 个,缺均值"),
+        ("2 of 3 values came", "应收 3 个数值,收到 2 个"),
+        ("its data flag is not N or S", "数据标识不是 N or S"),
+        ("something new", "something new"),
+    ],
+)
+def test_reasons_are_in_chinese(write, reason, text):
+    """Those that are known; others stay as they are."""
+    row = read_table(write(make_report(lost_hours=[make_lost(3, reason=reason)]))["丢失小时"])[0]
+    assert row["原因"] == text
 
 
 def test_lost_hours_go_on_in_further_sheets(write):

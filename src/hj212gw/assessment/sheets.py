@@ -1,5 +1,6 @@
 """What the sheets of a report hold, in the words of a bureau: headings, rows, notes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
@@ -13,7 +14,25 @@ from hj212gw.protocol.times import WIRE_ZONE
 LEVEL_NAMES = {"outlet": "监控点", "enterprise": "企业", "county": "区县", "city": "全市"}
 STAGE_NAMES = {"immediate": "即时", "completed": "补全"}
 STATE_NAMES = {"missing": "缺失", "late": "迟到", "flag": "数据标识", "mark": "标记", "partial": "数值不全"}
-REASON_NAMES = {"nothing is due": "无应报数据", "stopped or excused all the time": "停运或全部不参与考核"}
+NO_RATE_NAMES = {
+    "nothing is due": "无应报数据",
+    "stopped or excused all the time": "停运或全部不参与考核",
+    "nothing the policy assesses": "没有考核办法所考核的因子",
+}
+# Reasons of lost hours, as the calculation words them; what is not here stays as it is.
+_REASONS = tuple(
+    (re.compile(pattern), text)
+    for pattern, text in (
+        (r"nothing came", "未收到数据"),
+        (r"was filled in later", "事后补缺"),
+        (r"came after the cut-off, (\S+)", r"晚于截止时间 \1 到达"),
+        (r"device marks leave less than (\d+) minutes", r"扣除设备标记后不足 \1 分钟"),
+        (r"(\d+) of (\d+) values came, the mean did not", r"应收 \2 个数值,收到 \1 个,缺均值"),
+        (r"(\d+) of (\d+) values came", r"应收 \2 个数值,收到 \1 个"),
+        (r"no flow, and no stop is recorded", "流量为零,且没有停运记录"),
+        (r"its data flag is not (.+)", r"数据标识不是 \1"),
+    )
+)
 SETTING_NAMES = {
     "policy": "考核办法",
     "threshold": "目标(%),空为办法自带",
@@ -207,7 +226,7 @@ def _make_row(figure: Figure, report: Report, means: int) -> tuple[Any, ...]:
             for mean in (figure.mean_of_points, figure.mean_of_enterprises)[:means]
         ),
         "暂定" if figure.provisional else "最终",
-        REASON_NAMES.get(reason, reason),
+        NO_RATE_NAMES.get(reason, reason),
     )
 
 
@@ -245,7 +264,15 @@ def _make_lost_row(lost: LostHour, name: str, report: Report) -> tuple[Any, ...]
     elif report.now > ends_at:
         remedy = "已过截止时间"
     stage, state = STAGE_NAMES[lost.stage], STATE_NAMES.get(lost.state, lost.state)
-    return lost.outlet, name, lost.factor, hour, stage, state, lost.reason, remedy, ends_at
+    return lost.outlet, name, lost.factor, hour, stage, state, _translate(lost.reason), remedy, ends_at
+
+
+def _translate(reason: str) -> str:
+    for pattern, text in _REASONS:
+        found = pattern.fullmatch(reason)
+        if found:
+            return found.expand(text)
+    return reason
 
 
 def _end_of(day: date, stage: str, settings: dict[str, Any]) -> datetime:
