@@ -22,7 +22,7 @@ Percents = tuple[Decimal | None, Decimal | None, Decimal | None]  # transmission
 HOURS = "hours"  # the trait of days of which there is any hour
 MOST_COMBINATIONS = 200_000  # that are tried against all days together
 
-_UNCOUNTED = ("w00000", "w01001", "w01010")  # flow, pH and temperature of wastewater: question 11
+UNCOUNTED = ("w00000", "w01001", "w01010")  # flow, pH and temperature of wastewater: question 11
 _LEFT_OUT = frozenset(("stop", "not_responsible", "interruption", "standard_check"))
 
 
@@ -50,7 +50,7 @@ OF_GROUPS = (
     _open("manual", ("completed", "never"), "manual"),
     _open("interruption", ("explains", "excuses"), "interruption"),
     _open("not_responsible", ("both", "validity", "none"), "not_responsible", "interruption"),
-    _open("uncounted_factors", ((), _UNCOUNTED), "uncounted"),
+    _open("uncounted_factors", ((), UNCOUNTED), "uncounted"),
     _open("qc_exempt_scope", ("factor", "point"), "standard_check"),
     _open("qc_exempt_hours", (1, 0), "standard_check"),
     _open("invalid_received", ("counts", "missing"), "bad_flag"),
@@ -221,7 +221,7 @@ def find_combinations(
 
 
 def _filter(
-    choices: Iterator[Choice] | product[Choice], tests: list[tuple[tuple[int, ...], frozenset[Choice]]]
+    choices: Iterable[Choice], tests: list[tuple[tuple[int, ...], frozenset[Choice]]]
 ) -> Iterator[Choice]:
     for choice in choices:
         if all(tuple(choice[place] for place in places) in allowed for places, allowed in tests):

@@ -14,11 +14,10 @@ from hj212gw.assessment.tables import Source, parse_moment, read_rows
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import parse_id, parse_one_of
 from hj212gw.registry.findings import Findings, Level
-from hj212gw.store.upstream import HourKey, UpstreamRate, UpstreamStore
+from hj212gw.store.upstream import STAGES, HourKey, UpstreamRate, UpstreamStore
 
 RATE_COLUMNS = ("outlet", "day", "stage")
 PERCENT_COLUMNS = ("transmission_pct", "validity_pct", "effective_pct")
-STAGES = ("immediate", "completed")
 
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,2})?")
 _MOST_PERCENT = 100
@@ -170,11 +169,6 @@ async def import_upstream(
     return ImportReport(findings, work.read, new, is_written=True)
 
 
-def parse_source(text: str) -> str:
-    """Read the name of a higher platform."""
-    return parse_id(text)
-
-
 def _make_base(rows: list[tuple[str, str, str, int, datetime | None, datetime | None]]) -> BaseList:
     base = BaseList()
     for outlet, medium, factor, fields, from_at, to_at in rows:
@@ -191,7 +185,7 @@ def _read_rates(
     """Read rates.csv into `rates`; `places` tells where each was found."""
     parsers: dict[str, Callable[[str], object]] = {
         "outlet": parse_id,
-        "day": _parse_day,
+        "day": parse_day,
         "stage": parse_one_of(*STAGES),
         **dict.fromkeys(PERCENT_COLUMNS, _parse_percent),
     }
@@ -220,7 +214,8 @@ def _check_day(source: Source, line: int, base: BaseList, rate: UpstreamRate) ->
         source.add(line, "day", f"expected a day on which {rate.outlet} is on the base list, came {rate.day}")
 
 
-def _parse_day(text: str) -> date:
+def parse_day(text: str) -> date:
+    """Read a day."""
     expected = "a day such as 2026-01-31"
     if not _DAY.fullmatch(text):
         raise ValueError(expected)

@@ -2,15 +2,18 @@
 
 import asyncio
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hj212gw.cli import options
-from hj212gw.cli.output import print_json, say
+from hj212gw.cli.comparison import print_comparison, to_document
+from hj212gw.cli.output import Progress, print_json, say
 
 if TYPE_CHECKING:
+    from hj212gw.assessment.compare import Comparison
     from hj212gw.assessment.upstream import File, ImportReport
 
 _FAILED = 1
@@ -53,9 +56,64 @@ def import_command(
     _finish_import(report, as_json=as_json)
 
 
-def _load(config: Path | None, dsn: str | None) -> Any:
+@_upstream.command("compare")
+def compare_command(
+    name: Name,
+    from_day: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, such as 2026-03-01.")],
+    to_day: Annotated[str, typer.Option("--to", metavar="DAY", help="The day after the last.")],
+    outlet: Annotated[list[str] | None, typer.Option("--outlet", help="Only of this outlet; repeat it.")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="Named policy; the configured one unless set.")] = None,
+    config: options.Config = None,
+    dsn: options.Dsn = None,
+    as_json: options.Json = False,
+) -> None:
+    """Lay a higher platform's rates beside ours, and find the open settings that make ours theirs.
+
+    Example: hj212gw upstream compare province --from 2026-03-01 --to 2026-04-01
+
+    Ours are computed twice: from what arrived here, and from the platform's own hours and marks. Over these every
+    combination of the settings that are not publicly fixed is tried.
+    """
+    settings = _load(config, dsn, policy)
+    days = (_read_day(from_day, "--from"), _read_day(to_day, "--to"))
+    if days[0] >= days[1]:
+        raise typer.BadParameter("expected a day after that of --from", param_hint="--to")
+    found = asyncio.run(_compare(options.need_dsn(settings), settings, _read_name(name), (days, outlet)))
+    if as_json:
+        print_json(to_document(found))
+    else:
+        print_comparison(found)
+    if not found.rows:
+        say(f"no rates of {name} are known of these days: import them with hj212gw upstream import")
+        raise typer.Exit(_FAILED)
+
+
+def _load(config: Path | None, dsn: str | None, policy: str | None = None) -> Any:
     """Read the settings; rates are recorded at the real time, so a clock section is no fault here."""
-    return options.load(config, {"database.dsn": dsn}, simulated_clock=True)
+    return options.load(config, {"database.dsn": dsn, "assessment.policy": policy}, simulated_clock=True)
+
+
+def _read_day(text: str, option: str) -> date:
+    from hj212gw.assessment.upstream import parse_day  # noqa: PLC0415 - asyncpg is slow to import
+
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected {error}, came {text[:80]!r}", param_hint=option) from error
+
+
+async def _compare(
+    dsn: str, settings: Any, name: str, scope: tuple[tuple[date, date], list[str] | None]
+) -> "Comparison":
+    from hj212gw.assessment.compare import Question, compare  # noqa: PLC0415 - asyncpg is slow to import
+    from hj212gw.clock import Clock  # noqa: PLC0415
+    from hj212gw.store.upstream import UpstreamStore  # noqa: PLC0415
+
+    days, outlets = scope
+    with Progress("compared") as progress:
+        question = Question(name, *days, outlets, settings.assessment, Clock().now(), progress.show)
+        async with UpstreamStore.open(dsn) as store:
+            return await compare(store, question)
 
 
 def _read_name(text: str) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hj212gw.store.assessment import UPSTREAM, Rules, Scope, apply_rules, compute_days
+from hj212gw.store.figures import Grouping, read_cells
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query
@@ -14,11 +15,13 @@ from hj212gw.store.queries import load_query
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+STAGES = ("immediate", "completed")
+
 _APPLICATION = "hj212gw upstream"
 _STATEMENT_SECS = 86_400.0  # a year of hours is millions of lines
 
 Key = tuple[str, date, str]  # outlet, day, stage
-CountRows = dict[Key, tuple[int, ...]]  # by the names of `assessed_days`, in its order
+CountRows = dict[Key, tuple[int, ...]]  # in the order of `Cell.counts`; what is not listed has none
 
 
 class UpstreamRate(NamedTuple):
@@ -150,10 +153,10 @@ class UpstreamStore:
         rows = await self.connection.fetch(load_query("read_upstream_rates"), source, *days, outlets)
         return [UpstreamRate(*row) for row in rows]
 
-    async def count_days(self, scope: Scope, rules: Rules) -> CountRows:
-        """Compute the counts of outlets and days, inside `transaction`."""
+    async def count_days(self, scope: Scope, rules: Rules, basis: str) -> CountRows:
+        """Compute the counts that a policy's basis takes, of outlets, days and stages, inside `transaction`."""
         await compute_days(self.connection, scope, rules)
-        return await self._read_counts()
+        return await self._read_counts(scope, basis)
 
     async def read_traits(
         self, scope: Scope, rules: Rules, cutoffs: Cutoffs, uncounted: Sequence[str]
@@ -171,22 +174,22 @@ class UpstreamStore:
         rows = await self.connection.fetch(load_query("read_upstream_traits"), source, scope.arrivals, *more)
         return {(row["outlet"], row["day"]): frozenset(row["traits"]) for row in rows}
 
-    async def count_variants(self, scope: Scope, variants: Iterable[Rules]) -> list[CountRows]:
+    async def count_variants(self, scope: Scope, variants: Iterable[Rules], basis: str) -> list[CountRows]:
         """Compute the counts under several rules that read the same arrivals, inside `transaction`."""
         found: list[CountRows] = []
         for rules in variants:
             if not found:
-                found.append(await self.count_days(scope, rules))
+                found.append(await self.count_days(scope, rules, basis))
                 continue
             # Otherwise the locks of dropped tables would stay to the end, thousands of them.
             async with self.undone():
                 await apply_rules(self.connection, scope, rules)
-                found.append(await self._read_counts())
+                found.append(await self._read_counts(scope, basis))
         return found
 
-    async def _read_counts(self) -> CountRows:
-        rows = await self.connection.fetch(load_query("read_outlet_counts"))
-        return {(row[0], row[1], row[2]): tuple(row[3:]) for row in rows}
+    async def _read_counts(self, scope: Scope, basis: str) -> CountRows:
+        cells = await read_cells(self.connection, Grouping("day", scope.from_day, basis, False, STAGES))
+        return {(cell.outlet, cell.period_start, cell.stage): cell.counts for cell in cells if cell.listed}
 
 
 def _count(done: str) -> int:
