@@ -12,9 +12,13 @@ from hj212gw.registry.findings import Level
 
 HOUR_COLUMNS = ("outlet", "factor", "hour", "arrived_at", "fields_received", "mean_present", "data_flag")
 FILLED = "is_filled"  # may be left out: the platform's label 6, filled in (补缺), not 0, reported (上报)
+PROVENANCE = "provenance"  # the same as that label
+OPTIONAL_COLUMNS = (FILLED, PROVENANCE)
 
 _BOOLEANS = {"true": "t", "yes": "t", "1": "t", "t": "t", "false": "f", "no": "f", "0": "f", "f": "f"}
 _BOOLEAN_EXPECTED = "true or false"
+_LABELS = {"": "false", "0": "false", "6": "true"}
+_REPORTED = ("", "0")
 _FLAG = re.compile(r"[0-9A-Za-z]{0,8}")
 _BATCH_LINES = 4096
 _MOST_KNOWN = 200_000  # texts of moments that are remembered
@@ -55,9 +59,9 @@ class HoursReader:
         self.last: datetime | None = None
 
     def read(self, source: Source) -> Iterator[bytes]:
-        """Yield the lines without a fault as text of COPY: outlet, factor, hour, arrival, fields, mean, flag, filled."""
+        """Yield the lines without a fault as text of COPY, in the order of the table's columns."""
         batch: list[str] = []
-        for line, cells in read_rows(source, HOUR_COLUMNS, (FILLED,)):
+        for line, cells in read_rows(source, HOUR_COLUMNS, OPTIONAL_COLUMNS):
             text = self._take(cells) or self._explain(source, line, [cell.strip() for cell in cells])
             if text is None:
                 continue
@@ -76,11 +80,13 @@ class HoursReader:
 
     def _take(self, cells: list[str]) -> str | None:
         """Read a line whose texts were all met before, and which is right; None for any other."""
-        outlet, factor, hour, arrived, fields, mean, flag, filled = cells
+        outlet, factor, hour, arrived, fields, mean, flag, filled, label = cells
         due, known = self._dues.get((outlet, factor)), self._hours.get(hour)
         came, mean_text = self._arrivals.get(arrived), _BOOLEANS.get(mean)
         flag_text = self._flags.get(flag)
         if due is None or known is None or came is None or mean_text is None or flag_text is None or filled:
+            return None
+        if label not in _REPORTED:
             return None
         at, hour_text = known
         if not due.since <= at < due.until or fields not in due.counts:
@@ -91,14 +97,15 @@ class HoursReader:
 
     def _explain(self, source: Source, line: int, cells: list[str]) -> str | None:
         """Read a line cell by cell, and remember what it holds; None with findings where it has a fault."""
-        named = dict(zip((*HOUR_COLUMNS, FILLED), cells, strict=True))
+        named = dict(zip((*HOUR_COLUMNS, *OPTIONAL_COLUMNS), cells, strict=True))
         count = source.findings.count(Level.ERROR)
         series = (named["outlet"], named["factor"])
         hour = source.read(line, "hour", named["hour"], _parse_hour)
         arrived = source.read(line, "arrived_at", named["arrived_at"], parse_moment)
         mean = source.read(line, "mean_present", named["mean_present"], _parse_boolean)
         flag = source.read(line, "data_flag", named["data_flag"], _parse_flag)
-        filled = source.read(line, FILLED, named[FILLED] or "false", _parse_boolean)
+        label = source.read(line, PROVENANCE, named[PROVENANCE], _parse_label)
+        filled = source.read(line, FILLED, named[FILLED] or label or "false", _parse_boolean)
         period = self._find_period(source, line, series, hour)
         most = period[2] if period else 8
         fields = source.read(line, "fields_received", named["fields_received"], parse_number(range(most + 1)))
@@ -135,7 +142,7 @@ class HoursReader:
 def find_repeats(source: Source, keys: set[Key]) -> None:
     """Note every line but the first of outlets, factors, hours and arrivals that stand in hours.csv repeatedly."""
     seen: dict[Key, int] = {}
-    for line, cells in read_rows(source, HOUR_COLUMNS, (FILLED,)):
+    for line, cells in read_rows(source, HOUR_COLUMNS, OPTIONAL_COLUMNS):
         outlet, factor, hour, arrived = (cell.strip() for cell in cells[:4])
         key = (outlet, factor, parse_moment(hour), parse_moment(arrived))
         if key in keys and seen.setdefault(key, line) != line:
@@ -154,6 +161,12 @@ def _parse_boolean(text: str) -> str:
     if text.lower() not in _BOOLEANS:
         raise ValueError(_BOOLEAN_EXPECTED)
     return _BOOLEANS[text.lower()]
+
+
+def _parse_label(text: str) -> str:
+    if text not in _LABELS:
+        raise ValueError("0 reported, 6 filled in, or nothing for 0")
+    return _LABELS[text]
 
 
 def _parse_flag(text: str) -> str:

@@ -14,7 +14,17 @@ from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import Connection, connected
 from hj212gw.store.queries import load_query
 
-HOUR_COLUMNS = ("source", "outlet", "factor", "hour_at", "arrived_at", "fields", "mean_present", "data_flag", "is_filled")
+HOUR_COLUMNS = (
+    "source",
+    "outlet",
+    "factor",
+    "hour_at",
+    "arrived_at",
+    "fields",
+    "mean_present",
+    "data_flag",
+    "is_filled",
+)
 
 _SETTINGS = {
     "fsync": "off",
@@ -37,20 +47,23 @@ async def open_throwaway(now: datetime, options: EmbeddedOptions | None = None) 
         ConfigError: no PostgreSQL on this machine; with what to install.
         StoreUnavailable: it did not come up.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hj212gw-assess-"))
-    folder.chmod(0o755)  # the account that root hands over to has to reach what is in it; the server's own is closed
+    folder = _make_folder()
     given = options or EmbeddedOptions()
     server = EmbeddedServer(folder / "pg", given._replace(settings={**given.settings, **_SETTINGS}))
     try:
         await server.start()
-        async with connected(
-            server.dsn, name="hj212gw assess", statement_timeout_secs=_STATEMENT_SECS
-        ) as connection:
+        async with connected(server.dsn, name="hj212gw assess", statement_timeout_secs=_STATEMENT_SECS) as connection:
             await migrate(connection, now=now)
             yield connection
     finally:
         await server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="hj212gw-assess-"))
+    folder.chmod(0o755)  # the account that root hands over to has to reach what is in it; the server's own is closed
+    return folder
 
 
 async def fill_registry(connection: Connection, tables: dict[str, tuple[Sequence[str], list[tuple[Any, ...]]]]) -> None:
@@ -74,9 +87,7 @@ async def fill_marks(connection: Connection, source: str, marks: list[tuple[Any,
     await connection.execute(load_query("accept_manual_marks"), _AUTHOR)
 
 
-async def fill_hours(
-    connection: Connection, batches: Iterable[bytes]
-) -> set[tuple[str, str, datetime, datetime]]:
+async def fill_hours(connection: Connection, batches: Iterable[bytes]) -> set[tuple[str, str, datetime, datetime]]:
     """Fill in hours, given as text of COPY with `HOUR_COLUMNS`.
 
     Returns:
