@@ -19,10 +19,11 @@ ANY_FACTOR = "*"
 MEDIA = ("water", "gas")
 MOST_FIELDS = 8
 MARK_KINDS = (
-    "stop", "device", "maintenance", "parameter_maintenance", "cems_maintenance", "standard_check", "not_responsible",
-    "force_majeure", "long_stop", "manual", "interruption", "switch", "treatment", "production", "start_up", "shut_down",
-    "facility_fault", "furnace_drying", "furnace_start_up", "furnace_shut_down", "furnace_cooling", "furnace_stop",
-    "furnace_fault", "furnace_accident", "furnace_temperature", "thermocouple_fault",
+    "stop", "device", "maintenance", "parameter_maintenance", "cems_maintenance", "standard_check",
+    "not_responsible", "force_majeure", "long_stop", "manual", "interruption", "switch", "treatment",
+    "production", "start_up", "shut_down", "facility_fault", "furnace_drying", "furnace_start_up",
+    "furnace_shut_down", "furnace_cooling", "furnace_stop", "furnace_fault", "furnace_accident",
+    "furnace_temperature", "thermocouple_fault",
 )  # fmt: skip
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)

@@ -19,7 +19,7 @@ class Figure(NamedTuple):
     Attributes:
         level, id, name: of whom.
         period: day, month, quarter, year, or total for the whole range.
-        period_start: the first day of the period that lies in the range.
+        period_start: the first day of the period by the calendar; of a total, of the range.
         stage: immediate or completed.
         counts: pooled.
         rate: by the settings used; no rate where nothing is due.

@@ -47,8 +47,7 @@ async def open_throwaway(now: datetime, options: EmbeddedOptions | None = None) 
         ConfigError: no PostgreSQL on this machine; with what to install.
         StoreUnavailable: it did not come up.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hj212gw-assess-"))
-    folder.chmod(0o755)  # the account that root hands over to has to reach what is in it; the server's own is closed
+    folder = _make_folder()
     given = options or EmbeddedOptions()
     server = EmbeddedServer(folder / "pg", given._replace(settings={**given.settings, **_SETTINGS}))
     try:
@@ -59,6 +58,12 @@ async def open_throwaway(now: datetime, options: EmbeddedOptions | None = None) 
     finally:
         await server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="hj212gw-assess-"))
+    folder.chmod(0o755)  # the account that root hands over to has to reach what is in it; the server's own is closed
+    return folder
 
 
 async def fill_registry(connection: Connection, tables: dict[str, tuple[Sequence[str], list[tuple[Any, ...]]]]) -> None:

@@ -1,16 +1,16 @@
 -- Purpose: the counts of computed_days by outlet, with the enterprise and county it was of at the end of each day.
 -- Parameters: $1 day, month, quarter, year or total, $2 first day of a total, $3 basis of the policy: all, gfsw, gas,
--- water (assessment.md section 7), $4 whether by day besides. `listed` are the groups due where none is left out.
+-- water (assessment.md section 7), $4 whether by day besides, $5 stages. `listed` are the groups due where none is left out.
 SELECT c.outlet, o.enterprise, coalesce(o.county, e.county) AS county, c.stage,
        CASE $1 WHEN 'total' THEN $2::date WHEN 'day' THEN c.day ELSE date_trunc($1, c.day::timestamp)::date END AS period_start,
        CASE WHEN $4::boolean THEN c.day END AS day,
-       sum(c.expected_values) FILTER (WHERE c.is_basis OR o.medium = $3) AS expected_values,
-       sum(c.reported_values) FILTER (WHERE c.is_basis OR o.medium = $3) AS reported_values,
-       sum(c.expected_groups) FILTER (WHERE c.is_basis OR o.medium = $3) AS expected_groups,
-       sum(c.groups_not_taking_part) FILTER (WHERE c.is_basis OR o.medium = $3) AS groups_not_taking_part,
-       sum(c.groups_received) FILTER (WHERE c.is_basis OR o.medium = $3) AS groups_received,
-       sum(c.valid_groups) FILTER (WHERE c.is_basis OR o.medium = $3) AS valid_groups,
-       sum(c.listed) FILTER (WHERE c.is_basis OR o.medium = $3) AS listed
+       coalesce(sum(c.expected_values) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS expected_values,
+       coalesce(sum(c.reported_values) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS reported_values,
+       coalesce(sum(c.expected_groups) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS expected_groups,
+       coalesce(sum(c.groups_not_taking_part) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS groups_not_taking_part,
+       coalesce(sum(c.groups_received) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS groups_received,
+       coalesce(sum(c.valid_groups) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS valid_groups,
+       coalesce(sum(c.listed) FILTER (WHERE c.is_basis OR o.medium = $3), 0)::bigint AS listed
 FROM (
     SELECT outlet, day, stage, $3 = 'all' OR ($3 = 'gfsw' AND factor IN ('w01018', 'w21003', 'a34013', 'a21026', 'a21002'))
                AS is_basis,
