@@ -163,8 +163,11 @@ def test_published_figures_are_reproduced(dsn, files):
         "outlet": "STACK", "day": "2026-03-01", "stage": "immediate",
     }  # fmt: skip
     assert verdict_of(found, "rounding", "half_up")["fails_days"] == 2
-    for setting, value in (("qc_exempt_hours", 0), ("expected_groups", "gross"), ("invalid_received", "missing")):
+    for setting, value in (("qc_exempt_hours", 0), ("invalid_received", "missing")):
         assert verdict_of(found, setting, value)["ruled_out"], setting
+    # Groups due with the exempt one in give 46/47 only where validity is divided by the groups received.
+    gross = [choice for choice in found["combinations"] if choice["expected_groups"] == "gross"]
+    assert {choice["v_denominator"] for choice in gross} == {"received"}
     assert not any(item["ruled_out"] for item in found["settings"] if item["configured"])
 
 
@@ -201,7 +204,7 @@ def test_label_of_filled_in_hours_decides(dsn, files):
     found, days = compare(dsn)
     assert verdict_of(found, "immediate_by", "deadline")["ruled_out"]
     assert not verdict_of(found, "immediate_by", "provenance")["ruled_out"]
-    assert days["DRAIN", "2026-03-05"]["reproduced_by"] == [{"immediate_by": "provenance"}]
+    assert days["DRAIN", "2026-03-05"]["reproduced_by"] == [{"immediate_by": "provenance", "rounding": "truncate"}]
     assert days["DRAIN", "2026-03-05"]["recomputed_difference"] is None
 
 
@@ -224,7 +227,7 @@ def test_comparison_in_words(dsn, files):
     code, out, err = run_cli("upstream", "compare", "province", *SPAN, "--dsn", dsn)
     assert code == 0
     assert "STACK   2026-03-01  immediate  93.51" in out
-    assert "rounding=half_up: 2 of 4 days, ruled out by STACK 2026-03-01 immediate" in err
+    assert "rounding=half_up: 1 of 3 days, ruled out by STACK 2026-03-01 immediate" in err
     assert "rounding=truncate, in use:" in err
 
 

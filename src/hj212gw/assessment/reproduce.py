@@ -220,9 +220,7 @@ def find_combinations(
     return names, list(_filter(product(*(values[name] for name in names)), tests))
 
 
-def _filter(
-    choices: Iterable[Choice], tests: list[tuple[tuple[int, ...], frozenset[Choice]]]
-) -> Iterator[Choice]:
+def _filter(choices: Iterable[Choice], tests: list[tuple[tuple[int, ...], frozenset[Choice]]]) -> Iterator[Choice]:
     for choice in choices:
         if all(tuple(choice[place] for place in places) in allowed for places, allowed in tests):
             yield choice
