@@ -11,6 +11,7 @@ from hj212gw.assessment.figures import apply_settings
 from hj212gw.assessment.rates import Counts, Policy
 from hj212gw.assessment.reproduce import (
     HOURS,
+    NET_OR_GROSS,
     OF_ARRIVALS,
     OF_FIGURES,
     UNCOUNTED,
@@ -31,7 +32,7 @@ from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.store.assessment import UPSTREAM, Scope
-from hj212gw.store.figures import read_policies
+from hj212gw.store.figures import Cell, read_policies
 from hj212gw.store.upstream import CountRows, Cutoffs, UpstreamRate, UpstreamStore
 
 _ARRIVAL_NAMES = frozenset(item.name for item in OF_ARRIVALS)
@@ -187,7 +188,8 @@ class _Run:
             readings.setdefault(read, []).append(assignment)
         counted: dict[Assignment, CountRows] = {}
         for assignments in readings.values():
-            variants = [make_rules(self._settings.model_copy(update=dict(pairs))) for pairs in assignments]
+            net = {NET_OR_GROSS: "net"}  # gross groups are known with the net ones
+            variants = [make_rules(self._settings.model_copy(update=net | dict(pairs))) for pairs in assignments]
             async with self._store.transaction():
                 found = await self._store.count_variants(scope, variants, self._policy.basis)
             counted.update(zip(assignments, found, strict=True))
@@ -197,21 +199,25 @@ class _Run:
         self, rate: UpstreamRate, plan: tuple[Names, list[Choice]], counted: dict[Assignment, CountRows]
     ) -> Outcome:
         names, choices = plan
-        nothing = tuple(Counts())
-        counts = {choice: Counts(*counted[self._assign(names, choice)].get(rate.key, nothing)) for choice in choices}
+        counts = {}
+        for choice in choices:
+            cell = counted[self._assign(names, choice)].get(rate.key)
+            is_gross = dict(zip(names, choice, strict=True)).get(NET_OR_GROSS) == "gross"
+            counts[choice] = _to_counts(cell, is_gross=is_gross)
         theirs = (rate.transmission_pct, rate.validity_pct, rate.effective_pct)
         return try_choices(theirs, names, counts, self._percents, self.values)
 
     def _assign(self, names: Names, choice: Choice) -> Assignment:
-        """Return what a choice changes; whatever is not in it is as configured."""
-        return tuple(pair for pair in zip(names, choice, strict=True) if pair[1] != self.values[pair[0]][0])
+        """Return what a choice changes in the computation; whatever is not in it is as configured."""
+        pairs = zip(names, choice, strict=True)
+        return tuple(pair for pair in pairs if pair[0] != NET_OR_GROSS and pair[1] != self.values[pair[0]][0])
 
     def _percents(self, counts: Counts, figures: Choice) -> Percents:
         return show_percents(counts, self._policy, dict(zip(_FIGURE_NAMES, figures, strict=True)))
 
     def _show(self, counted: CountRows, rate: UpstreamRate) -> Percents | None:
-        counts = counted.get(rate.key)
-        return None if counts is None else self._percents(Counts(*counts), self._in_use)
+        cell = counted.get(rate.key)
+        return None if cell is None else self._percents(Counts(*cell.counts), self._in_use)
 
     def _cutoffs(self) -> Cutoffs:
         hours, days = self.values["immediate_cutoff_hours"], self.values["completed_days"]
@@ -219,3 +225,11 @@ class _Run:
             (timedelta(hours=min(hours)), timedelta(hours=max(hours))),
             (timedelta(days=min(days), microseconds=-1), timedelta(days=max(days))),
         )
+
+
+def _to_counts(cell: Cell | None, *, is_gross: bool) -> Counts:
+    """Return the counts of a cell that was computed net."""
+    if cell is None:
+        return Counts()
+    counts = Counts(*cell.counts)
+    return counts._replace(expected_groups=cell.listed) if is_gross else counts

@@ -19,6 +19,7 @@ Choice = tuple[Any, ...]  # a value for each of some settings, in their order
 Names = tuple[str, ...]
 Percents = tuple[Decimal | None, Decimal | None, Decimal | None]  # transmission, validity, effective
 
+NET_OR_GROSS = "expected_groups"  # needs no computation of its own
 HOURS = "hours"  # the trait of days of which there is any hour
 MOST_COMBINATIONS = 200_000  # that are tried against all days together
 
@@ -45,7 +46,7 @@ OF_ARRIVALS = (
     _open("completed_days", (10, 5, 30), "late_completed"),
 )
 OF_GROUPS = (
-    _open("expected_groups", ("net", "gross"), *_LEFT_OUT),
+    _open(NET_OR_GROSS, ("net", "gross"), *_LEFT_OUT),
     _open("stop_partial", ("under_45_running", "whole_hour", "any_minute", "never"), "stop"),
     _open("manual", ("completed", "never"), "manual"),
     _open("interruption", ("explains", "excuses"), "interruption"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hj212gw import __version__
@@ -267,6 +268,7 @@ def _make_lost_row(lost: LostHour, name: str, report: Report) -> tuple[Any, ...]
     return lost.outlet, name, lost.factor, hour, stage, state, _translate(lost.reason), remedy, ends_at
 
 
+@lru_cache(maxsize=4096)
 def _translate(reason: str) -> str:
     for pattern, text in _REASONS:
         found = pattern.fullmatch(reason)

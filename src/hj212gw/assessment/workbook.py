@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import UTC
+from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ def _set_print(worksheet: Worksheet, report: Report) -> None:
 def _write_row(
     worksheet: Worksheet, line: int, columns: tuple[Column, ...], row: tuple[Any, ...], formats: dict[str, Format]
 ) -> None:
-    lines = max(_count_lines(column, value) for column, value in zip(columns, row, strict=True))
+    texts = ((column.width, value) for column, value in zip(columns, row, strict=True) if column.kind == "text")
+    lines = max(_count_lines(width, text or "") for width, text in texts)
     if lines > 1:  # not every reader finds the height of wrapped text itself
         worksheet.set_row(line, lines * _LINE_POINTS)
     for place, (column, value) in enumerate(zip(columns, row, strict=True)):
@@ -149,14 +151,16 @@ def _write_row(
             worksheet.write_number(line, place, float(value), look)
 
 
-def _count_lines(column: Column, value: Any) -> int:
+@lru_cache(maxsize=4096)
+def _count_lines(width: int, text: str) -> int:
     """Return how many lines a cell needs; a Chinese character is as wide as two others."""
-    if column.kind != "text" or not value or 2 * len(value) <= column.width:
+    if 2 * len(text) <= width:
         return 1
-    width = sum(2 if east_asian_width(char) in "WF" else 1 for char in value[: _MOST_LINES * column.width])
-    return min(ceil(width / (column.width - 1)), _MOST_LINES)
+    columns = sum(2 if east_asian_width(char) in "WF" else 1 for char in text[: _MOST_LINES * width])
+    return min(ceil(columns / (width - 1)), _MOST_LINES)
 
 
+@lru_cache(maxsize=4096)
 def _clean(text: str) -> str:
     """Return text that a cell holds."""
     return _UNWRITABLE.sub("\ufffd", text)[:_MOST_TEXT]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hj212gw.store.assessment import UPSTREAM, Rules, Scope, apply_rules, compute_days
-from hj212gw.store.figures import Grouping, read_cells
+from hj212gw.store.figures import Cell, Grouping, read_cells
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query
@@ -21,7 +21,7 @@ _APPLICATION = "hj212gw upstream"
 _STATEMENT_SECS = 86_400.0  # a year of hours is millions of lines
 
 Key = tuple[str, date, str]  # outlet, day, stage
-CountRows = dict[Key, tuple[int, ...]]  # in the order of `Cell.counts`; what is not listed has none
+CountRows = dict[Key, Cell]  # what is not listed has none
 
 
 class UpstreamRate(NamedTuple):
@@ -189,7 +189,7 @@ class UpstreamStore:
 
     async def _read_counts(self, scope: Scope, basis: str) -> CountRows:
         cells = await read_cells(self.connection, Grouping("day", scope.from_day, basis, False, STAGES))
-        return {(cell.outlet, cell.period_start, cell.stage): cell.counts for cell in cells if cell.listed}
+        return {(cell.outlet, cell.period_start, cell.stage): cell for cell in cells if cell.listed}
 
 
 def _count(done: str) -> int:
