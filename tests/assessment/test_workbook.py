@@ -158,7 +158,7 @@ def test_no_formula_in_the_file(tmp_path):
         (make_lost(3), NOW + timedelta(days=10), "已过截止时间", CLOSING),
         (make_lost(3, stage="immediate"), NOW, "已过截止时间", NOON),
         (make_lost(3, "flag", "immediate"), NOW - timedelta(hours=1), "核实后修约数据或录入手工监测值;停运的,登记停运标记", NOON),
-        (make_lost(3, "late", "immediate"), NOW, "即时阶段已无法补救,补全阶段计入", NOON),
+        (make_lost(3, "late", "immediate"), NOW, "即时阶段已无法补救,补全截止前到达的计入补全阶段", NOON),
     ],
 )  # fmt: skip
 def test_lost_hour(write, lost, now, remedy, ends_at):

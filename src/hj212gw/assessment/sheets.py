@@ -261,7 +261,7 @@ def _make_lost_row(lost: LostHour, name: str, report: Report) -> tuple[Any, ...]
     ends_at = _end_of(hour.date(), lost.stage, report.settings)
     remedy = _REMEDIES.get(lost.state)
     if remedy is None:
-        remedy = "即时阶段已无法补救,补全阶段计入" if lost.stage == "immediate" else "已无法补救"
+        remedy = "即时阶段已无法补救,补全截止前到达的计入补全阶段" if lost.stage == "immediate" else "已无法补救"
     elif report.now > ends_at:
         remedy = "已过截止时间"
     stage, state = STAGE_NAMES[lost.stage], STATE_NAMES.get(lost.state, lost.state)
