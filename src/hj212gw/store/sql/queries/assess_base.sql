@@ -13,5 +13,5 @@ CROSS JOIN LATERAL (SELECT least(coalesce(b.valid_to, 'infinity'), $4::timestamp
                     AS to_at) AS p
 LEFT JOIN hj212.current_outlets o ON o.outlet = b.outlet AND o.valid_from < d.end_at
     AND (o.valid_to IS NULL OR o.valid_to > d.start_at)
-WHERE d.start_at < $4
+WHERE d.start_at < p.to_at
 GROUP BY b.outlet, b.factor, d.day
