@@ -159,7 +159,9 @@ def test_file_that_is_no_csv(content, line, column):
 
 def test_hours():
     """A line becomes text of COPY, with UTC in it; empty lines, spaces and the label for filled in are understood."""
-    lines, reader = read_hours(HOUR, "", " W1 , w01018 ,2026-03-02 06:00,2026-03-03, 0 ,No,", findings=(found := Findings()))
+    lines, reader = read_hours(
+        HOUR, "", " W1 , w01018 ,2026-03-02 06:00,2026-03-03, 0 ,No,", findings=(found := Findings())
+    )
     assert found.kept() == []
     assert lines == [
         "files\tW1\tw01018\t2026-03-01T21:00:00+00:00\t2026-03-01T22:01:30+00:00\t1\tt\tN\tf",
@@ -196,7 +198,11 @@ def test_known_lines_and_unknown_ones_read_the_same():
     [
         ({"outlet": "W9"}, "outlet", "expected an outlet of the base list, came 'W9'"),
         ({"factor": "w21011"}, "factor", "expected a factor of W1 on the base list, came 'w21011'"),
-        ({"hour": "2026-02-28T23:00"}, "hour", "expected an hour on the base list, 2026-03-01T00:00 to 2026-04-01T00:00"),
+        (
+            {"hour": "2026-02-28T23:00"},
+            "hour",
+            "expected an hour on the base list, 2026-03-01T00:00 to 2026-04-01T00:00",
+        ),
         ({"hour": "2026-04-01T00:00"}, "hour", "came 2026-04-01T00:00"),
         ({"hour": "2026-03-02T05:30"}, "hour", "expected a full hour such as"),
         ({"hour": "2026-03-02T05:00:01"}, "hour", "expected a full hour such as"),
