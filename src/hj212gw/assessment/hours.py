@@ -82,7 +82,7 @@ class HoursReader:
         """Read a line whose texts were all met before, and which is right; None for any other."""
         outlet, factor, hour, arrived, fields, mean, flag, filled, label = cells
         due, known = self._dues.get((outlet, factor)), self._hours.get(hour)
-        came, mean_text = self._arrivals.get(arrived), _BOOLEANS.get(mean)
+        came, mean_text = self._arrivals.get(arrived) or self._learn(arrived), _BOOLEANS.get(mean)
         flag_text = self._flags.get(flag)
         if due is None or known is None or came is None or mean_text is None or flag_text is None or filled:
             return None
@@ -113,7 +113,7 @@ class HoursReader:
             return None
         if fields == 0 and mean == "t":
             source.add(line, "fields_received", "the mean came, and no field", Level.WARNING)
-        self._remember(series, period, (named["hour"], hour), (named["arrived_at"], arrived))
+        self._remember(series, period, (named["hour"], hour))
         self._flags[named["data_flag"]] = flag
         moments = f"{self._hours[named['hour']][1]}\t{arrived.isoformat()}"
         return f"{self._dues[series].head}{moments}\t{fields}\t{mean}\t{flag}\t{filled}\n"
@@ -127,16 +127,22 @@ class HoursReader:
             source.add(line, "hour", f"expected an hour on the base list, {times}, came {show_moment(hour)}")
         return period
 
-    def _remember(
-        self, series: Series, period: Period, hour: tuple[str, datetime], arrived: tuple[str, datetime]
-    ) -> None:
+    def _learn(self, text: str) -> str | None:
+        """Read a moment not met before as COPY takes it; None where it cannot be read."""
+        try:
+            moment = parse_moment(text)
+        except ValueError:
+            return None
+        if len(self._arrivals) >= _MOST_KNOWN:
+            self._arrivals.clear()
+        known = self._arrivals[text] = moment.isoformat()
+        return known
+
+    def _remember(self, series: Series, period: Period, hour: tuple[str, datetime]) -> None:
         since, until, fields = period
         head = "".join(f"{_escape(text)}\t" for text in (self._before, *series))
         self._dues[series] = _Due(head, since, until, frozenset(map(str, range(fields + 1))))
         self._hours[hour[0]] = (hour[1], hour[1].isoformat())
-        if len(self._arrivals) >= _MOST_KNOWN:
-            self._arrivals.clear()
-        self._arrivals[arrived[0]] = arrived[1].isoformat()
 
 
 def find_repeats(source: Source, keys: set[Key]) -> None:

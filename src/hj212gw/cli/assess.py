@@ -1,6 +1,7 @@
 """`hj212gw assess`: transmission and validity rates of any range, from the database or from files."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
@@ -54,44 +55,52 @@ class Period(StrEnum):
     TOTAL = "total"
 
 
+FromCsv = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-csv", metavar="DIR", help="Folder with base_list.csv, hours.csv, marks.csv; no database is needed."
+    ),
+]
+PolicyName = Annotated[str | None, typer.Option("--policy", help="Named policy; national_platform_v2 unless set.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the assessment; repeat it.")
+]
+FromDay = Annotated[
+    str | None, typer.Option("--from", metavar="DAY", help="First day; else what base list and hours span.")
+]
+ToDay = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last.")]
+Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Hours that are not over then are not due.")]
+WhichPeriod = Annotated[
+    Period | None,
+    typer.Option("--period", help="Figures of what; total, the whole range, unless the policy has one period."),
+]
+Arrivals = Annotated[str, typer.Option("--arrivals", metavar="SOURCE", help="local, or upstream:NAME as imported.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures as CSV.")]
+XlsxFile = Annotated[
+    Path | None, typer.Option("--xlsx", metavar="FILE", help="Write a workbook; in a folder it gets a name of its own.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("assess")(assess)
 
 
 def assess(
-    from_csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-csv", metavar="DIR", help="Folder with base_list.csv, hours.csv, marks.csv; no database is needed."
-        ),
-    ] = None,
-    policy: Annotated[
-        str | None, typer.Option("--policy", help="Named policy; national_platform_v2 unless set.")
-    ] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the assessment; repeat it.")
-    ] = None,
-    from_day: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="First day; else what base list and hours span.")
-    ] = None,
-    to_day: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last.")] = None,
-    now: Annotated[
-        str | None, typer.Option("--now", metavar="TIME", help="Hours that are not over then are not due.")
-    ] = None,
+    from_csv: FromCsv = None,
+    policy: PolicyName = None,
+    changes: Changes = None,
+    from_day: FromDay = None,
+    to_day: ToDay = None,
+    now: Now = None,
     level: Annotated[Level, typer.Option("--level", help="Whose figures.")] = Level.ALL,
     stage: Annotated[Stage, typer.Option("--stage", help="Which stage's figures.")] = Stage.BOTH,
-    period: Annotated[
-        Period | None,
-        typer.Option("--period", help="Figures of what; total, the whole range, unless the policy has one period."),
-    ] = None,
-    arrivals: Annotated[
-        str, typer.Option("--arrivals", metavar="SOURCE", help="local, or upstream:NAME as imported.")
-    ] = "local",
-    explain: Annotated[bool, typer.Option("--explain", help="List the lost hours with their reasons.")] = False,
-    ranges: Annotated[bool, typer.Option("--range", help="Lowest and highest figure over the open settings.")] = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures as CSV.")] = None,
-    xlsx_file: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="Write a workbook.")] = None,
+    period: WhichPeriod = None,
+    arrivals: Arrivals = "local",
+    explain: bool = typer.Option(False, "--explain", help="List the lost hours with their reasons."),
+    ranges: bool = typer.Option(False, "--range", help="Lowest and highest figure over the open settings."),
+    csv_file: CsvFile = None,
+    xlsx_file: XlsxFile = None,
     config: options.Config = None,
     dsn: options.Dsn = None,
     as_json: options.Json = False,
@@ -108,21 +117,24 @@ def assess(
     question = _make_question(
         settings,
         now=None if now is None else options.read_moment(now, "--now"),
-        days=(_read_day(from_day, "--from"), _read_day(to_day, "--to")),
+        days=_read_days(from_day, to_day),
         picked=(
             _names(Level) if level is Level.ALL else (level.value,),
             _names(Stage) if stage is Stage.BOTH else (stage.value,),
         ),
         period=None if period is None else period.value,
     )
+    if xlsx_file is not None:  # a report is whole
+        explain, ranges = True, ranges or settings.assessment.period_figure == "pooled"
     question = question._replace(arrivals=arrivals, has_lost_hours=explain, has_ranges=ranges)
-    _check_outputs(as_json, csv_file, xlsx_file)
+    _check_outputs(csv_file, xlsx_file)
     with Progress("assessed") as progress:
         question = question._replace(on_progress=progress.show)
-        if from_csv is not None:
-            report = asyncio.run(_assess_files(from_csv, question))
-        else:
+        if from_csv is None:
             report = asyncio.run(_assess_database(options.need_dsn(settings), question))
+        else:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the database is gone afterwards
+            report = asyncio.run(_assess_files(from_csv, question))
     _write(report, as_json=as_json, csv_file=csv_file, xlsx_file=xlsx_file)
 
 
@@ -162,14 +174,18 @@ def _make_question(
     from hj212gw.assessment.assess import Question  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.clock import Clock  # noqa: PLC0415
 
-    first, end = days
-    if first is not None and end is not None and first >= end:
-        raise typer.BadParameter(f"--from {first} is not before --to {end}")
     clock = Clock(settings.clock.epoch, settings.clock.speed, origin=settings.clock.origin)
     levels, stages = picked
     return Question(
-        settings.assessment, now or clock.now(), first, end, "local", period, levels, stages, settings.aggregator.city
+        settings.assessment, now or clock.now(), *days, "local", period, levels, stages, settings.aggregator.city
     )
+
+
+def _read_days(from_day: str | None, to_day: str | None) -> tuple[date | None, date | None]:
+    first, end = _read_day(from_day, "--from"), _read_day(to_day, "--to")
+    if first is not None and end is not None and first >= end:
+        raise typer.BadParameter(f"--from {first} is not before --to {end}")
+    return first, end
 
 
 def _read_day(text: str | None, option: str) -> date | None:
@@ -179,13 +195,11 @@ def _read_day(text: str | None, option: str) -> date | None:
         raise typer.BadParameter(f"expected a day such as 2026-03-01, came {text!r:.80}", param_hint=option) from error
 
 
-def _check_outputs(as_json: bool, csv_file: Path | None, xlsx_file: Path | None) -> None:
+def _check_outputs(csv_file: Path | None, xlsx_file: Path | None) -> None:
     """Refuse before anything is computed what cannot be written afterwards."""
-    if as_json + (csv_file is not None) + (xlsx_file is not None) > 1:
-        raise typer.BadParameter("one of --json, --csv and --xlsx at a time")
-    target = csv_file or xlsx_file
-    if target is not None and not target.absolute().parent.is_dir():
-        raise typer.BadParameter(f"{target.absolute().parent} is no folder", param_hint="--csv or --xlsx")
+    for target, option in ((csv_file, "--csv"), (xlsx_file, "--xlsx")):
+        if target is not None and not target.absolute().parent.is_dir():
+            raise typer.BadParameter(f"{target.absolute().parent} is no folder", param_hint=option)
 
 
 async def _assess_database(dsn: str, question: "Question") -> "Report":
@@ -220,14 +234,14 @@ async def _assess_files(folder: Path, question: "Question") -> "Report":
 def _write(report: "Report", *, as_json: bool, csv_file: Path | None, xlsx_file: Path | None) -> None:
     from hj212gw.assessment.documents import to_document, write_csv  # noqa: PLC0415 - slow to import
 
-    if as_json:
-        print_json(to_document(report))
-    elif csv_file is not None:
+    if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as stream:
             say(f"{csv_file}: {write_csv(report, stream)} rows")
-    elif xlsx_file is not None:
+    if xlsx_file is not None:
         _write_workbook(report, xlsx_file)
-    else:
+    if as_json:
+        print_json(to_document(report))
+    elif csv_file is None and xlsx_file is None:
         _print(report)
 
 

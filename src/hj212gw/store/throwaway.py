@@ -33,6 +33,7 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
+    "work_mem": "128MB",
 }
 _STATEMENT_SECS = 86_400.0
 _AUTHOR = "files"
