@@ -12,11 +12,13 @@ hold beyond shared buffers, sampled.
 
 import argparse
 import asyncio
+import os
 import resource
 import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 from stage import describe_machine, own_database, print_figures
@@ -136,6 +138,16 @@ def parent_of(pid):
     return 0
 
 
+def server_cpu_secs(pid):
+    """CPU time of a server with all its processes, those that have ended too."""
+    total = 0
+    for process in [pid, *children_of(pid)] if pid else []:
+        with suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15] if process == pid else fields[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 @asynccontextmanager
 async def watched(pid, peaks):
     """Note the largest memory a server's processes have meanwhile; nothing where the server is elsewhere."""
@@ -152,38 +164,57 @@ async def watched(pid, peaks):
         task.cancel()
 
 
-async def bare_secs(connection, from_day, to_day):
+class Spent(NamedTuple):
+    """What something took: seconds, and CPU seconds of the server."""
+
+    secs: float
+    cpu_secs: float
+
+
+class Watch:
+    """Tells what has been spent since it was made."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.began, self.cpu_began = time.perf_counter(), server_cpu_secs(pid)
+
+    def spent(self):
+        """Seconds until now."""
+        return Spent(time.perf_counter() - self.began, server_cpu_secs(self.pid) - self.cpu_began)
+
+
+async def count_bare(connection, pid, scope):
     """Time the yardstick, under the settings the calculation has."""
     async with connection.transaction():
         for setting in ("jit = off", "work_mem = '128MB'"):
             await connection.execute(f"SET LOCAL {setting}")
-        began = time.perf_counter()
-        await connection.fetchval(BARE, start_of(from_day), start_of(to_day))
-        return time.perf_counter() - began
+        watch = Watch(pid)
+        await connection.fetchval(BARE, start_of(scope.from_day), start_of(scope.to_day))
+        return watch.spent()
 
 
-async def compute(connection, scope, rules):
-    """Compute a scope as the aggregator does; return the seconds up to the groups, and until the figures are kept."""
+async def compute(connection, pid, scope, rules):
+    """Compute a scope as the aggregator does; return what was spent up to the groups, and until the figures are kept."""
     async with connection.transaction():
-        began = time.perf_counter()
+        watch = Watch(pid)
         await begin_days(connection)
         await compute_days(connection, scope, rules)
-        computed = time.perf_counter() - began
+        computed = watch.spent()
         await store_days(connection, scope.from_day, scope.to_day, scope.outlets)
         await roll_up(connection, scope.now, "City", "bench")
-    return computed, time.perf_counter() - began
+    return computed, watch.spent()
 
 
-async def compute_month(connection, scope, rules):
-    """Compute a month between two yardsticks; return seconds and the ratio to the mean of the two."""
-    before = await bare_secs(connection, scope.from_day, scope.to_day)
-    computed, kept = await compute(connection, scope, rules)
-    after = await bare_secs(connection, scope.from_day, scope.to_day)
-    bare = (before + after) / 2
-    return {"bare": bare, "compute": computed, "kept": kept, "ratio": computed / bare}
+async def compute_month(connection, pid, scope, rules):
+    """Compute a month between two yardsticks; ratios are to the mean of the two."""
+    before = await count_bare(connection, pid, scope)
+    computed, kept = await compute(connection, pid, scope, rules)
+    after = await count_bare(connection, pid, scope)
+    bare = Spent((before.secs + after.secs) / 2, (before.cpu_secs + after.cpu_secs) / 2)
+    return {"bare": bare, "compute": computed, "kept": kept}
 
 
-async def compute_changed(connection, scope, rules):
+async def compute_changed(connection, pid, scope, rules):
     """Change one value of one outlet a time, and compute its day again; return the times, least first."""
     found = []
     for number in range(CHANGED_ROUNDS):
@@ -192,7 +223,7 @@ async def compute_changed(connection, scope, rules):
             " WHERE logger_id = 7 AND cn = '2061' AND data_time = $1",
             start_of(scope.from_day) + number * timedelta(hours=1),
         )
-        found.append((await compute(connection, scope._replace(outlets=["O7"]), rules))[1])
+        found.append((await compute(connection, pid, scope._replace(outlets=["O7"]), rules))[1].secs)
     return sorted(found)
 
 
@@ -205,25 +236,26 @@ async def measure(connection, options):
     began = time.perf_counter()
     await fill(connection, options.monitors, first, last)
     fill_secs = time.perf_counter() - began
+    pid = parent_of(await connection.fetchval("SELECT pg_backend_pid()"))
     peaks, months = [0], []
-    async with watched(parent_of(await connection.fetchval("SELECT pg_backend_pid()")), peaks):
+    async with watched(pid, peaks):
         for from_day, to_day in months_of(first, last):
-            months.append(await compute_month(connection, Scope(from_day, to_day, now), rules))
-    changed = await compute_changed(connection, Scope(last - DAY, last, now), rules)
-    worst = max(months, key=lambda month: month["compute"])
+            months.append(await compute_month(connection, pid, Scope(from_day, to_day, now), rules))
+    changed = await compute_changed(connection, pid, Scope(last - DAY, last, now), rules)
+    worst = max(months, key=lambda month: month["kept"].secs / month["bare"].secs)
+    groups = "SELECT sum(expected_groups) FROM hj212.assessed_days WHERE stage = 'completed'"
     return {
         "at": describe_machine(),
         "monitors": options.monitors,
         "days": options.days,
-        "groups": await connection.fetchval(
-            "SELECT sum(expected_groups) FROM hj212.assessed_days WHERE stage = 'completed'"
-        ),
+        "groups": await connection.fetchval(groups),
         "filled_secs": round(fill_secs, 1),
+        **{f"month_{name}_secs": round(worst[name].secs, 2) for name in worst},
+        **{f"month_{name}_cpu_secs": round(worst[name].cpu_secs, 2) for name in worst},
+        "ratio_compute": round(worst["compute"].secs / worst["bare"].secs, 2),
+        "ratio_kept": round(worst["kept"].secs / worst["bare"].secs, 2),
         "months": len(months),
-        **{f"month_{name}_secs": round(worst[name], 2) for name in ("bare", "compute", "kept")},
-        "month_ratio": round(worst["ratio"], 2),
-        "all_compute_secs": round(sum(month["compute"] for month in months), 1),
-        "all_kept_secs": round(sum(month["kept"] for month in months), 1),
+        "months_kept_secs": round(sum(month["kept"].secs for month in months), 1),
         "changed_day_secs_p50": round(changed[len(changed) // 2], 3),
         "changed_day_secs_longest": round(changed[-1], 3),
         "process_peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from fractions import Fraction
 
-from hypothesis import HealthCheck, Phase, event, given
+from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from tests.assessment import cases
 from tests.assessment.oracle import DAY, STAGES, Judge, count, cut_off, day_of
@@ -13,15 +13,14 @@ from hj212gw.assessment.rates import Counts, Policy, compute_rate, pool
 from hj212gw.assessment.rules import make_rules
 from hj212gw.store.assessment import Scope
 
-EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else int(os.environ.get("GN", "60"))
+EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 50
 MASKS = ("stopped", "excused", "checked", "due", "got", "good", "marked", "manual", "valid", "ever")
 
-thorough = hypothesis_settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+
+def examples(number):
+    """Set how many cases a test tries."""
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    return hypothesis_settings(max_examples=number, deadline=None, suppress_health_check=checks)
 
 
 def as_mask(groups, holds):
@@ -93,7 +92,7 @@ def part_scopes(case):
     )
 
 
-@thorough
+@examples(EXAMPLES)
 @given(case=cases.upstream_cases(), settings=cases.settings)
 def test_hours_of_files_are_judged_as_section_3_says(calculator, case, settings):
     """Masks and counts of both stages equal the plain telling, whole and in parts."""
@@ -104,7 +103,7 @@ def test_hours_of_files_are_judged_as_section_3_says(calculator, case, settings)
     check_parts(*found)
 
 
-@thorough
+@examples(EXAMPLES)
 @given(local=cases.local_cases(), settings=cases.settings)
 def test_readings_are_judged_as_section_3_says(calculator, local, settings):
     """What data loggers sent through the writer is judged alike, however they are registered."""
@@ -116,7 +115,7 @@ def test_readings_are_judged_as_section_3_says(calculator, local, settings):
     check_parts(*found)
 
 
-@thorough
+@examples(EXAMPLES // 2)
 @given(local=cases.local_cases(), settings=cases.settings)
 def test_both_sources_give_the_same(calculator, local, settings):
     """Hours given by files and the same hours sent by data loggers make the same rows, but for flows of zero."""
@@ -132,7 +131,7 @@ def test_both_sources_give_the_same(calculator, local, settings):
     assert of_readings == of_files
 
 
-@thorough
+@examples(EXAMPLES // 2)
 @given(case=cases.upstream_cases(), settings=cases.settings)
 def test_completed_never_sees_what_came_after_the_closing(calculator, case, settings):
     """Without the records and marks that came after a stage's cut-off its counts are the same."""
