@@ -259,6 +259,22 @@ def test_range_names_settings_that_give_its_ends(roll_up):
     assert (c["effective"], c["lowest"]["effective"], c["highest"]["effective"]) == (None, "0", "0")
 
 
+def test_range_over_provenance(folder):
+    """Where the platform tells what it filled in, immediate may mean without that."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(24))
+    path = folder.write()
+    lines = (path / "hours.csv").read_text(encoding="utf-8").splitlines()
+    filled = [f"{line},{'is_filled' if not place else place == 7}" for place, line in enumerate(lines)]
+    (path / "hours.csv").write_text("\n".join(filled), encoding="utf-8")
+    document = run("--from-csv", path, "--json", "--range", "--level", "outlet", *NOW).document
+    immediate, completed = document["range"]
+    assert immediate["lowest"]["effective"] == str(Fraction(23, 24) ** 2)
+    assert immediate["lowest"]["settings"] == {"v_denominator": "expected", "immediate_by": "provenance"}
+    assert immediate["highest"] == completed["lowest"]
+    assert document["varied"]["immediate_by"] == ["deadline", "provenance"]
+
+
 def test_example_7_standard_sample_check(folder):
     """The first hour of a check takes no part, a second one stays due."""
     folder.list_outlet("W1", {"w01018": 1})
@@ -348,6 +364,17 @@ def test_periods(folder):
     assert (mean["expected_groups"], mean["effective"], mean["transmission"]) == (768, "31/32", "31/32")
     cut = run_folder(folder, "--from", "2026-03-31", "--to", "2026-04-02", "--stage", "completed").row("completed")
     assert (cut["period"], cut["period_start"], cut["validity"]) == ("total", "2026-03-31", "1/2")
+
+
+def test_range_that_nobody_gives(folder):
+    """It is what the base list dates, and where that is open what the hours span."""
+    folder.list_outlet("W1", {"w01018": 1}, days=3)
+    folder.send("W1", "w01018", range(24, 48))
+    assert [run_folder(folder).document[name] for name in ("from", "to")] == ["2026-03-01", "2026-03-04"]
+    folder.base = [(*row[:-2], "", "") for row in folder.base]
+    assert [run_folder(folder).document[name] for name in ("from", "to")] == ["2026-03-02", "2026-03-03"]
+    folder.hours.clear()
+    assert "nothing tells which days to assess" in run_folder(folder).stderr
 
 
 def test_policies_and_their_basis(folder):

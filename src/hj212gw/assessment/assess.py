@@ -31,6 +31,8 @@ from hj212gw.store.figures import (
     Cell,
     Grouping,
     find_span,
+    keep_aside,
+    narrow,
     read_cells,
     read_losses,
     read_names,
@@ -165,23 +167,27 @@ class _Run:
         for cell in cells:
             if not questions[cell.outlet]:
                 self._ranges.add(Part(cell, ()), ())
+        await keep_aside(self._connection)
         for names, outlets in groups.items():
             if names:
-                await self._vary_outlets(scope._replace(outlets=outlets), names)
+                await self._vary_outlets(scope, outlets, names)
 
-    async def _vary_outlets(self, scope: Scope, names: Names) -> None:
+    async def _vary_outlets(self, scope: Scope, outlets: list[str], names: Names) -> None:
+        """Compute some outlets by every choice; what was read is read again only where a choice is about that."""
         varied = [name for name in OF_GROUPS if name in names]
         choices = list(product(*(self._ranges.values_of(name) for name in varied)))
-        was_read_by = None
+        read_by = None
         for number, choice in enumerate(choices):
-            self._question.on_progress(number / len(choices), f"{scope.from_day:%Y-%m} range")
+            self._question.on_progress(number / len(choices), f"{scope.from_day:%Y-%m} range, {len(outlets)} outlets")
             changes = {**dict(zip(varied, choice, strict=True)), NET_OR_GROSS: "net"}
             rules = make_rules(self._question.settings.model_copy(update=changes))
-            if was_read_by == (reading := changes.get(_REREAD, "")):
-                await apply_rules(self._connection, scope, rules)
-            else:
-                await compute_days(self._connection, scope, rules)
-                was_read_by = reading
+            if read_by != (wanted := changes.get(_REREAD, "")):
+                if _REREAD in changes:
+                    await compute_days(self._connection, scope._replace(outlets=outlets), rules)
+                else:
+                    await narrow(self._connection, outlets)
+                read_by = wanted
+            await apply_rules(self._connection, scope, rules)
             for cell in await read_cells(self._connection, self._grouping):
                 self._ranges.add(Part(cell, choice), names)
 

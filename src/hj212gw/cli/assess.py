@@ -128,13 +128,7 @@ def assess(
         explain, ranges = True, ranges or settings.assessment.period_figure == "pooled"
     question = question._replace(arrivals=arrivals, has_lost_hours=explain, has_ranges=ranges)
     _check_outputs(csv_file, xlsx_file)
-    with Progress("assessed") as progress:
-        question = question._replace(on_progress=progress.show)
-        if from_csv is None:
-            report = asyncio.run(_assess_database(options.need_dsn(settings), question))
-        else:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the database is gone afterwards
-            report = asyncio.run(_assess_files(from_csv, question))
+    report = _compute(settings, from_csv, question)
     _write(report, as_json=as_json, csv_file=csv_file, xlsx_file=xlsx_file)
 
 
@@ -200,6 +194,15 @@ def _check_outputs(csv_file: Path | None, xlsx_file: Path | None) -> None:
     for target, option in ((csv_file, "--csv"), (xlsx_file, "--xlsx")):
         if target is not None and not target.absolute().parent.is_dir():
             raise typer.BadParameter(f"{target.absolute().parent} is no folder", param_hint=option)
+
+
+def _compute(settings: "Settings", folder: Path | None, question: "Question") -> "Report":
+    with Progress("assessed") as progress:
+        question = question._replace(on_progress=progress.show)
+        if folder is None:
+            return asyncio.run(_assess_database(options.need_dsn(settings), question))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the database is gone afterwards
+        return asyncio.run(_assess_files(folder, question))
 
 
 async def _assess_database(dsn: str, question: "Question") -> "Report":

@@ -11,6 +11,7 @@ from hj212gw.store.pool import Connection
 from hj212gw.store.queries import load_query
 
 _PREFETCH = 5000
+_READ = ("base_days", "arrived_days")
 
 
 class Cell(NamedTuple):
@@ -123,6 +124,24 @@ async def read_open_questions(
     days = (_start_of(scope.from_day), _start_of(scope.to_day))
     rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, list(flow_factors), *days, source)
     return {row["outlet"]: tuple(name for name, value in row.items() if value is True) for row in rows}
+
+
+async def keep_aside(connection: Connection) -> None:
+    """Put what `read_arrivals` found aside, for `narrow` to take from; what was aside before is gone."""
+    for table in _READ:
+        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.all_{table}")
+        await connection.execute(f"ALTER TABLE pg_temp.{table} RENAME TO all_{table}")
+
+
+async def narrow(connection: Connection, outlets: list[str]) -> None:
+    """Take some outlets of what was kept aside as if `read_arrivals` had found them alone."""
+    for table in _READ:
+        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
+        await connection.execute(
+            f"CREATE TEMP TABLE {table} ON COMMIT DROP AS SELECT * FROM all_{table} WHERE outlet = ANY ($1::text[])",  # noqa: S608 - names of ours
+            outlets,
+        )
+        await connection.execute(f"ANALYZE {table}")
 
 
 def _to_cell(row: tuple[Any, ...]) -> Cell:
