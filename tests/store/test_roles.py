@@ -20,6 +20,8 @@ CHANGED = {
     "archive_days", "dirty", "infos", "journals", "logger_activity", "packets", "proposals", "readings_day",
     "readings_hour", "readings_minute", "readings_rtd", "replays", "states", "suspicions",
 }  # fmt: skip
+# What the aggregator makes, and what it takes off its lists.
+COMPUTED = {"assessed_days", "assessment_state", "rate_counts", "stale_days"}
 # Functions that run with their owner's rights; `PUBLIC` ones tell sizes and dates, nothing of a packet.
 WITH_OWNERS_RIGHTS = {
     ANALYST: {"hypertable_bytes", "partitions_ahead"},
@@ -95,11 +97,12 @@ async def test_gateway_never_changes_a_packet_as_it_came(connection, column):
 
 
 async def test_aggregator_writes_nothing_of_the_gateways(connection):
-    """It takes days off its list, and reads."""
-    for privilege in ("INSERT", "TRUNCATE", "REFERENCES", "TRIGGER"):
+    """It takes days off its lists, writes what it computes, and reads."""
+    for privilege in ("TRUNCATE", "REFERENCES", "TRIGGER"):
         assert await may(connection, AGGREGATOR, privilege) == set()
+    assert await may(connection, AGGREGATOR, "INSERT") == COMPUTED
     for privilege in ("UPDATE", "DELETE"):
-        assert await may(connection, AGGREGATOR, privilege) == {"dirty"}
+        assert await may(connection, AGGREGATOR, privilege) == COMPUTED | {"dirty"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -187,6 +190,8 @@ async def test_secrets_cannot_be_reached(connection, role):
         (GATEWAY, "UPDATE rejects SET raw = ''"),
         (GATEWAY, "UPDATE reading_history SET replaced_at = now()"),
         (AGGREGATOR, "UPDATE readings_hour SET avg = 0"),
+        (AGGREGATOR, "INSERT INTO marks (outlet, kind, from_at, author) VALUES ('o', 'stop', now(), 'x')"),
+        (AGGREGATOR, "DELETE FROM base_list"),
     ],
 )
 async def test_statement_is_refused(connection, role, statement):
