@@ -10,7 +10,20 @@ from hj212gw import __version__
 from hj212gw.cli.output import say
 from hj212gw.errors import ConfigError, Hj212Error, JournalCorrupt, PositionMoved, SchemaMismatch, StoreUnavailable
 
-_COMMANDS = ("up", "serve", "db", "registry", "evidence", "decode", "encode", "journal", "config", "doctor", "replay")
+_COMMANDS = (
+    "up",
+    "serve",
+    "db",
+    "registry",
+    "mark",
+    "evidence",
+    "decode",
+    "encode",
+    "journal",
+    "config",
+    "doctor",
+    "replay",
+)
 
 FAILED, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 
