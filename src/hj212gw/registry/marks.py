@@ -14,14 +14,14 @@ from hj212gw.registry.changes import find_gap
 from hj212gw.registry.csvfiles import FileRows
 from hj212gw.registry.findings import Finding, Findings, Level
 from hj212gw.registry.kinds import MARKS, Entry, Place
-from hj212gw.registry.markkinds import ACCEPTED, DECLARED, ENDED, NATIONAL, PROOF, earlier_states, refuse_state
+from hj212gw.registry.markkinds import ACCEPTED, DECLARED, ENDED, NATIONAL, PROOF, SOURCES, earlier_states, refuse_state
 from hj212gw.store.marks import NewEvent, NewMark, StoredMark
 
 _Period = tuple[datetime, datetime]
 _INSTANT = timedelta(microseconds=1)
 _MOMENTS = ("recorded_at", "decided_at", "proof_at")
 _SAID = ("outlet", "factor", "kind", "from", "to", "value", "note", "source")
-_KEPT = ("source", "author", "note")  # what a file cannot change of a mark that stands
+_KEPT = ("source", "author", "note", "proof_sha256")  # what a file cannot change of a mark that stands
 
 
 class Word(NamedTuple):
@@ -175,10 +175,12 @@ def _check_moments(mark: Entry, now: datetime, findings: Findings) -> None:
 
 def _begin(mark: Entry, word: Word, findings: Findings) -> tuple[NewMark, list[NewEvent]]:
     author = mark.value("author") or word.by
-    outlet, factor, kind, *period, value, note, source = map(mark.value, _SAID)
+    outlet, factor, kind, from_at, to_at, value, note, source = map(mark.value, _SAID)
     recorded_at = mark.value("recorded_at") or word.now
-    new = NewMark(outlet, factor, kind, *period, value, note, source, author, recorded_at)
-    events = _decide(mark, author, DECLARED, word, findings)
+    new = NewMark(outlet, factor, kind, from_at, to_at, value, note, source, author, recorded_at)
+    events = []
+    if mark.value("state") != DECLARED:
+        events = _decide(mark, (source, author, DECLARED), word, findings)
     return new, events + _prove(mark, word)
 
 
@@ -188,23 +190,30 @@ def _continue(mark: Entry, held: StoredMark, word: Word, findings: Findings) -> 
     if held.to_at is None and mark.value("to") is not None:
         events.append(NewEvent(ENDED, mark.value("author") or word.by, word.now, mark.value("to")))
     if mark.value("state") not in (held.state, *earlier_states(held.state)):
-        events += _decide(mark, held.author, held.state, word, findings)
+        events += _decide(mark, (held.source, held.author, held.state), word, findings)
     if held.proof_sha256 is None and held.state in (DECLARED, ACCEPTED):
         events += _prove(mark, word)
-    for column in (*_KEPT, "proof_sha256"):
-        was, said = getattr(held, column), mark.value(column)
-        if said is not None and was is not None and was != said and not (column == "source" and said == "enterprise"):
-            message = f"mark {held.mark_id} stands with {was!r} and stays so"
-            _add(findings, mark.place, column, message, Level.WARNING)
+    if events and held.source == NATIONAL != mark.value("source"):
+        message = f"expected {NATIONAL}: mark {held.mark_id} is of the national platform and goes on by its word alone"
+        _add(findings, mark.place, "source", message)
+    _warn_of_what_stays(mark, held, findings)
     return events
 
 
-def _decide(mark: Entry, author: str, state: str, word: Word, findings: Findings) -> list[NewEvent]:
+def _warn_of_what_stays(mark: Entry, held: StoredMark, findings: Findings) -> None:
+    for column in _KEPT:
+        was, said = getattr(held, column), mark.value(column)
+        if said not in (None, was) and not (column == "source" and said == SOURCES[0]):  # its cell may be empty
+            message = f"mark {held.mark_id} stands with {'nothing' if was is None else repr(was)} and stays so"
+            _add(findings, mark.place, column, message, Level.WARNING)
+
+
+def _decide(mark: Entry, was: tuple[str, str, str], word: Word, findings: Findings) -> list[NewEvent]:
+    """Return the decision that a row tells of a mark that was of a source, an author and a state."""
+    source, author, state = was
     wanted, by = mark.value("state"), mark.value("decided_by")
-    if wanted == state:
-        return []
-    # The national platform's own word is no business of ours.
-    refusal = refuse_state("" if mark.value("source") == NATIONAL else author, state, wanted, by)
+    # Who decides for the national platform is no business of ours.
+    refusal = refuse_state("" if source == NATIONAL else author, state, wanted, by)
     if refusal:
         _add(findings, mark.place, "state", f"expected a state that the mark can come into, came {wanted!r}: {refusal}")
     return [NewEvent(wanted, by, mark.value("decided_at") or word.now)]
