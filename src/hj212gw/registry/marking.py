@@ -88,9 +88,9 @@ async def end_mark(store: RegistryStore, mark_id: int, to_at: datetime, word: Wo
     async with store.change():
         mark = await _find(store, mark_id)
         refusal = refuse_change(mark.source, mark.origin, mark.state)
-        if mark.to_at is not None:
+        if not refusal and mark.to_at is not None:
             refusal = f"it ended at {format_moment(mark.to_at)}: void it and declare another one where that is wrong"
-        elif to_at <= mark.from_at:
+        elif not refusal and to_at <= mark.from_at:
             refusal = f"it begins at {format_moment(mark.from_at)}: give a later end"
         return await _add(store, mark, NewEvent(ENDED, word.by, word.now, to_at), refusal)
 

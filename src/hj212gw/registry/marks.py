@@ -21,7 +21,7 @@ _Period = tuple[datetime, datetime]
 _INSTANT = timedelta(microseconds=1)
 _MOMENTS = ("recorded_at", "decided_at", "proof_at")
 _SAID = ("outlet", "factor", "kind", "from", "to", "value", "note", "source")
-_KEPT = ("source", "author", "note", "proof_sha256")  # what a file cannot change of a mark that stands
+_KEPT = ("source", "author", "note")  # what a file cannot change of a mark that stands
 
 
 class Word(NamedTuple):
@@ -206,6 +206,9 @@ def _warn_of_what_stays(mark: Entry, held: StoredMark, findings: Findings) -> No
         if said not in (None, was) and not (column == "source" and said == SOURCES[0]):  # its cell may be empty
             message = f"mark {held.mark_id} stands with {'nothing' if was is None else repr(was)} and stays so"
             _add(findings, mark.place, column, message, Level.WARNING)
+    if mark.value("proof_sha256") and held.proof_sha256 not in (None, mark.value("proof_sha256")):
+        message = f"mark {held.mark_id} has another proof, and its voucher counts from that one on"
+        _add(findings, mark.place, "proof_sha256", message, Level.WARNING)
 
 
 def _decide(mark: Entry, was: tuple[str, str, str], word: Word, findings: Findings) -> list[NewEvent]:
