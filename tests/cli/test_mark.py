@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from tests.cli.test_registry import EXAMPLES, NO_DATABASE, Result, dsn, run  # noqa: F401 - a fixture
+
+from hj212gw.cli import build_app
 
 BOILER = "yx-paper-boiler"
 FROM, TO = "2025-04-01T14:05", "2025-04-01T14:34"
@@ -211,17 +214,23 @@ EACH = [
 
 
 @pytest.mark.parametrize("command", EACH, ids=lambda command: command[0])
-def test_database_is_needed(command, tmp_path):
-    """One that is not named is a fault of the settings, one that does not answer has its own exit code."""
-    directory = {"HJ212GW_DATA_DIR": str(tmp_path)}
-    assert run_mark(*command, **directory).exit_code == 3
-    assert run_mark(*command, "--dsn", NO_DATABASE, **directory).exit_code == 4
+def test_database_is_away(command, tmp_path):
+    """A database that does not answer has an exit code of its own."""
+    assert run_mark(*command, "--dsn", NO_DATABASE, HJ212GW_DATA_DIR=str(tmp_path)).exit_code == 4
 
 
-@pytest.mark.parametrize("command", EACH, ids=lambda command: command[0])
-def test_help_has_an_example(command):
-    """Of each command."""
-    assert f"Example: hj212gw mark {command[0]}" in run_mark(command[0], "--help").stdout
+def test_database_is_needed():
+    """Without one the settings are at fault, and the option to give is named."""
+    result = run_mark("list")
+    assert result.exit_code == 3
+    assert "--dsn" in result.stderr
+
+
+def test_help_has_an_example():
+    """Of each command, by its own name."""
+    commands = typer.main.get_command(build_app(["mark"])).commands["mark"].commands
+    assert set(commands) == {command[0] for command in EACH}
+    assert all(f"Example: hj212gw mark {name} " in command.help for name, command in commands.items())
 
 
 def test_marks_go_through_files(database, tmp_path):

@@ -23,7 +23,7 @@ class MarkKind(NamedTuple):
 
     Attributes:
         name_zh: as the national platform and the rules for marking call it.
-        effect: what it does to the hours it covers, one of `EFFECTS`.
+        effect: what it does to the hours it covers, one of `EFFECTS`, which say the default.
         needs_voucher: whether it lapses without a proof by the 10th of the next month.
     """
 
@@ -33,7 +33,7 @@ class MarkKind(NamedTuple):
 
 
 EFFECTS = {
-    "stop": "hours take no part",
+    "stop": "hours with fewer than 45 running minutes take no part",
     "device": "hours with fewer than 45 minutes free of it are not valid",
     "standard_check": "the first hour of a factor and day takes no part, further ones are not valid",
     "not_responsible": "hours with more than 15 minutes of it take no part",
@@ -123,3 +123,9 @@ def mark_kind_table() -> str:
         for kind, mark in KINDS_OF_MARKS.items()
     ]
     return "\n".join(lines)
+
+
+def effect_table() -> str:
+    """Render what the effects of marks do by default as a Markdown table."""
+    lines = ["| effect | does |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| `{effect}` | {meaning} |" for effect, meaning in EFFECTS.items())])
