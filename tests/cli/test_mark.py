@@ -11,7 +11,7 @@ import pytest
 import typer
 from tests.cli.test_registry import EXAMPLES, NO_DATABASE, Result, dsn, run  # noqa: F401 - a fixture
 
-from hj212gw.cli import build_app
+from hj212gw.cli import build_app, options
 
 BOILER = "yx-paper-boiler"
 FROM, TO = "2025-04-01T14:05", "2025-04-01T14:34"
@@ -231,6 +231,12 @@ def test_help_has_an_example():
     commands = typer.main.get_command(build_app(["mark"])).commands["mark"].commands
     assert set(commands) == {command[0] for command in EACH}
     assert all(f"Example: hj212gw mark {name} " in command.help for name, command in commands.items())
+
+
+def test_account_without_a_name(monkeypatch):
+    """Is named by its number: an import in a container must not fail for it."""
+    monkeypatch.setattr("getpass.getuser", lambda: {}["uid not found"])
+    assert options.name_user() == f"uid {os.getuid()}"
 
 
 def test_marks_go_through_files(database, tmp_path):

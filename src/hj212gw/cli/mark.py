@@ -1,7 +1,6 @@
 """`hj212gw mark`: what people declare of an outlet's hours, their word on it, and its proofs."""
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -239,7 +238,7 @@ def _speak(name: str | None, option: str) -> "Word":
     """Return who says something now."""
     from hj212gw.registry.marks import Word  # noqa: PLC0415 - asyncpg is slow to import
 
-    return Word(_read_text(name or getpass.getuser(), option), _now())
+    return Word(_read_text(name or options.name_user(), option), _now())
 
 
 def _read_text(text: str, option: str) -> str:

@@ -1,7 +1,6 @@
 """`hj212gw registry`: CSV files in and out, a check that writes nothing, and the replacement of a data logger."""
 
 import asyncio
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -192,7 +191,7 @@ async def _import(dsn: str, inputs: "list[InputFile]") -> "Report":
     from hj212gw.store.registry import RegistryStore  # noqa: PLC0415
 
     async with RegistryStore.open(dsn) as store:
-        return await import_files(store, inputs, Clock(), getpass.getuser())
+        return await import_files(store, inputs, Clock(), options.name_user())
 
 
 async def _check(dsn: str | None, inputs: "list[InputFile]") -> "Report":
