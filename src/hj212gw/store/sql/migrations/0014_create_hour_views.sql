@@ -45,11 +45,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         || CASE WHEN stage = 'completed' THEN '；或录入手工监测值' ELSE '' END
 $$;
 
--- The first `how_many` planes laid over each other: the hours in which all fields came.
+-- The first `how_many` planes laid over each other: the hours in which all fields came. Without a subquery it is inlined.
 CREATE FUNCTION hj212.whole_hours(planes integer[], how_many integer) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE how_many WHEN 1 THEN planes[1] WHEN 2 THEN planes[1] & planes[2] WHEN 3 THEN planes[1] & planes[2] & planes[3]
-        ELSE (SELECT bit_and(plane) FROM unnest(planes[1:how_many]) AS plane) END
+    SELECT planes[1] & CASE WHEN how_many < 2 THEN -1 ELSE planes[2] END & CASE WHEN how_many < 3 THEN -1 ELSE planes[3] END
+        & CASE WHEN how_many < 4 THEN -1 ELSE planes[4] & CASE WHEN how_many < 5 THEN -1 ELSE planes[5] END
+            & CASE WHEN how_many < 6 THEN -1 ELSE planes[6] END & CASE WHEN how_many < 7 THEN -1 ELSE planes[7] END
+            & CASE WHEN how_many < 8 THEN -1 ELSE planes[8] END END
 $$;
 
 -- Every group that lowers a rate. An hour others are to blame for can still be due in transmission (not_responsible =
