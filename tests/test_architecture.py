@@ -20,10 +20,16 @@ LAYERS = {
     "errors": set(),
     "protocol": {"errors"},
     "journal": {"errors", "events", "telemetry", "clock"},
-    "store": {"errors", "events", "telemetry", "telemetry_gateway", "telemetry_store", "clock", "protocol", "config"},
+    "store": {
+        "errors", "events", "telemetry", "telemetry_assessment", "telemetry_gateway", "telemetry_store", "clock", "protocol",
+        "config",
+    },
     "registry": {"errors", "events", "telemetry", "clock", "protocol", "store", "config"},
     "evidence": {"errors", "clock", "protocol", "store", "registry"},
-    "assessment": {"errors", "events", "telemetry", "clock", "protocol", "store", "registry", "config"},
+    "assessment": {
+        "errors", "events", "telemetry", "telemetry_assessment", "telemetry_gateway", "clock", "protocol", "store",
+        "registry", "config", "config_assessment",
+    },
     "gateway": {
         "errors", "events", "telemetry", "telemetry_access", "telemetry_gateway", "telemetry_store", "clock", "protocol",
         "journal", "store", "registry", "config", "merging",
@@ -31,12 +37,14 @@ LAYERS = {
     "merging": {"errors", "telemetry"},
     "telemetry": {"errors", "events", "logs"},
     "telemetry_access": {"errors", "telemetry"},
+    "telemetry_assessment": {"errors", "telemetry"},
     "telemetry_gateway": {"errors", "telemetry"},
     "telemetry_store": {"errors", "telemetry"},
     "clock": {"errors"},
     "events": {"errors"},
     "logs": {"errors", "config", "events"},
-    "config": {"errors", "config_options"},
+    "config": {"errors", "config_assessment", "config_options"},
+    "config_assessment": {"errors", "config_options"},
     "config_loading": {"errors", "config", "config_layers", "config_options"},
     "config_layers": {"errors", "config_options", "logs"},
     "config_options": {"errors"},
@@ -50,13 +58,13 @@ HOMES = {
     "rich": ("cli/",),
     "prometheus_client": ("telemetry.py", "http.py"),
     "structlog": ("logs.py", "telemetry.py"),
-    "pydantic": ("config.py", "registry/", "http.py"),
-    "pydantic_settings": ("config.py",),
+    "pydantic": ("config.py", "config_assessment.py", "config_options.py", "registry/", "http.py"),
+    "pydantic_settings": ("config.py", "config_assessment.py"),
     "crcmod": ("protocol/crc.py",),
     "cryptography": ("protocol/cipher.py",),
     "sqlite3": ("journal/",),
 }
-PURE = ("protocol/", "assessment/policies.py", "assessment/rates.py", "assessment/windows.py")
+PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}
 PURE_LIBRARIES = {"crcmod", "cryptography"}
 

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from hj212gw import events, logs, telemetry, telemetry_access, telemetry_gateway, telemetry_store
+from hj212gw import (
+    events,
+    logs,
+    telemetry,
+    telemetry_access,
+    telemetry_assessment,
+    telemetry_gateway,
+    telemetry_store,
+)
 from hj212gw.config import LogSettings
 from hj212gw.errors import ConfigError, JournalUnwritable, SchemaMismatch, StoreUnavailable
 from hj212gw.logs import configure
@@ -76,12 +84,16 @@ CALLS = [
     ("store_recovered", (61.5,), "store.recovered"),
     ("day_sealed", (date(2030, 1, 1), "packets", 1000, 0, "00ff"), "day.sealed"),
     ("seal_failed", (StoreUnavailable("away"),), "seal.failed"),
+    ("assessment_failed", (StoreUnavailable("away"),), "assessment.failed"),
+    ("assessment_passed", (datetime(2026, 3, 1, tzinfo=UTC),), None),
+    ("days_assessed", (date(2026, 3, 1), 3, 0.5), "days.assessed"),
+    ("gauges_read", (telemetry_assessment.Gauges(0, 600, 3, {("day", "completed"): 0.99}, 0.95),), None),
     ("store_warned", ("columnstore_missing", WILD), "store.warned"),
     ("partitions_ensured", (3, 1, datetime(2030, 1, 1, tzinfo=UTC)), "partitions.ensured"),
 ]
 
 
-MODULES = (telemetry_access, telemetry_gateway, telemetry_store)
+MODULES = (telemetry_access, telemetry_assessment, telemetry_gateway, telemetry_store)
 
 
 def function_of(name):
@@ -122,7 +134,9 @@ def changed(call):
     before = samples()
     call()
     after = samples()
-    return {key[0]: after[key] - before[key] for key in after if after[key] != before[key] and key in before}
+    return {
+        key[0]: after[key] - before[key] for key in after if key in before and after[key] != before[key] == before[key]
+    }
 
 
 @pytest.mark.parametrize(("name", "arguments", "event"), CALLS)
@@ -183,7 +197,19 @@ def test_names_follow_the_house_rules():
         assert family.documentation
         assert family.type != "histogram" or family.name.endswith("_duration_seconds")
         labels = {label for sample in family.samples for label in sample.labels}
-        assert labels <= {"reason", "verdict", "cn", "path", "le", "what", "outcome", "version", "python"}
+        assert labels <= {
+            "reason",
+            "verdict",
+            "cn",
+            "path",
+            "le",
+            "what",
+            "outcome",
+            "period",
+            "stage",
+            "version",
+            "python",
+        }
 
 
 @pytest.mark.parametrize(

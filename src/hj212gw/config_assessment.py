@@ -113,6 +113,10 @@ class AggregatorSettings(Section):
 
     interval_secs: float = Field(default=30, ge=0.1, le=3600, description="Time between two looks for changes")
     city: str = Field(default="city", min_length=1, max_length=200, description="Name of the city in reports")
+    http_host: str = Field(default="127.0.0.1", description="Address of `hj212gw aggregate` for /metrics")
+    http_port: int = Field(
+        default=9215, ge=0, le=65_535, description="TCP port of `hj212gw aggregate` for /metrics; 0 takes any free one"
+    )
     live_journal_secs: float = Field(
         default=3600, ge=1, le=864_000, description="A journal heard of within this has to be drained past a cut-off"
     )

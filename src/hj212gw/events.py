@@ -67,6 +67,10 @@ EVENTS: Mapping[str, Event] = {
     "store.refused": Event(ERROR, "the drain stops until an operator acts", "store_failures_total"),
     "store.warned": Event(WARNING, "the database works, but an operator has something to do", "store_warnings_total"),
     "store.recovered": Event(INFO, "the database is back", "store_recoveries_total"),
+    "days.assessed": Event(INFO, "figures of outlets' days were computed again", "days_assessed_total"),
+    "assessment.failed": Event(
+        WARNING, "the aggregator could not work, and why; it tries again", "assessment_failures_total"
+    ),
     "day.sealed": Event(INFO, "a part of a past day got its digest, chained to the one before", "day_digests_total"),
     "seal.failed": Event(WARNING, "past days are not sealed yet, and why; it is tried again", "seal_failures_total"),
     "partitions.ensured": Event(DEBUG, "partitions were made ahead or dropped by age", "partitions_made_total"),

@@ -50,7 +50,7 @@ SESSION_ENDS = (
 )  # fmt: skip
 REJECT_REASONS = ("crc", "length", "header", "trailer", "too_long", "incomplete", "noise", "other")
 QUARANTINE_REASONS = ("rows_refused", "wrong_password", "suspended", "conflict", "other")
-FAULT_PLACES = ("frame", "rows", "proposals", "seal", "other")
+FAULT_PLACES = ("frame", "rows", "proposals", "seal", "assessment", "other")
 LOGGER_VERDICTS = ("unknown_mn", "wrong_password", "suspended", "conflict", "other")
 ACK_CODES = ("9013", "9014", "other")
 STORE_REASONS = ("schema_mismatch", "position_moved", "rows_refused", "other")
@@ -58,6 +58,8 @@ STORE_WARNING_REASONS = ("timescaledb_outdated", "columnstore_missing", "retenti
 SUSPICIONS = ("wrong_pw", "foreign_peer", "foreign_certificate", "replayed_qn", "mn_conflict", "other")
 RELOAD_OUTCOMES = ("applied", "refused", "postponed", "other")
 BATCH_PATHS = ("copy", "upsert", "other")
+RATE_PERIODS = ("day", "month", "year")
+RATE_STAGES = ("immediate", "completed")
 
 ACK_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 FSYNC_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -71,6 +73,18 @@ def _counter(name: str, meaning: str) -> Counter:
 def _gauge(name: str, meaning: str, merge: Merge) -> Gauge:
     GAUGE_MERGES[f"hj212gw_{name}"] = merge
     return Gauge(f"hj212gw_{name}", meaning, registry=REGISTRY)
+
+
+def _gauge_grid(name: str, meaning: str, labels: dict[str, tuple[str, ...]]) -> dict[str, dict[str, Gauge]]:
+    """Make a gauge of two labels, all of its series there from the start, not a number."""
+    GAUGE_MERGES[f"hj212gw_{name}"] = Merge.MAX
+    family = Gauge(f"hj212gw_{name}", meaning, list(labels), registry=REGISTRY)
+    first, second = labels.values()
+    grid = {one: {other: family.labels(one, other) for other in second} for one in first}
+    for row in grid.values():
+        for gauge in row.values():
+            gauge.set(math.nan)
+    return grid
 
 
 def _counters(name: str, meaning: str, label: str, values: tuple[str, ...]) -> dict[str, Counter]:
@@ -212,6 +226,27 @@ PARTITIONS_AHEAD = _gauge(
 PARTITIONS_AHEAD.set(math.nan)
 DAY_DIGESTS = _counter("day_digests", "Parts of past days sealed with a digest")
 SEAL_FAILURES = _counter("seal_failures", "Times past days could not be sealed")
+DAYS_ASSESSED = _counter("days_assessed", "Days of outlets whose figures changed")
+ASSESSMENT_DURATION = _histogram(
+    "assessment_duration_seconds", "Time of computing the stale days of a month", BATCH_BUCKETS
+)
+ASSESSMENT_FAILURES = _counter("assessment_failures", "Looks of the aggregator that failed; the next one tries again")
+ASSESSMENT_PASSED = _gauge(
+    "assessment_passed_timestamp_seconds",
+    "When the aggregator last had computed all there was; NaN: not here",
+    Merge.MAX,
+)
+ASSESSMENT_STALE = _gauge("assessment_stale_ranges", "Ranges of days still to be computed", Merge.MAX)
+LOGGERS_REGISTERED = _gauge("loggers_registered", "Data loggers of the registry; NaN: no aggregator here", Merge.MAX)
+LOGGERS_SILENT = _gauge("loggers_silent", "Of those, not heard for three intervals, an hour at least", Merge.MAX)
+RATE_EFFECTIVE = _gauge_grid(
+    "city_effective_ratio",
+    "Effective transmission rate of the city: of yesterday, of its month and year; NaN: none",
+    {"period": RATE_PERIODS, "stage": RATE_STAGES},
+)
+RATE_TARGET = _gauge("city_effective_target_ratio", "What the effective rate has to reach", Merge.MAX)
+for gauge in (ASSESSMENT_PASSED, LOGGERS_REGISTERED, LOGGERS_SILENT, RATE_TARGET):
+    gauge.set(math.nan)
 LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
 LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")
 logs.tell_lost_lines(LINES_LOST.inc)

@@ -10,7 +10,10 @@ from hj212gw import __version__
 from hj212gw.cli.output import say
 from hj212gw.errors import ConfigError, Hj212Error, JournalCorrupt, PositionMoved, SchemaMismatch, StoreUnavailable
 
-_COMMANDS = ("up", "serve", "db", "registry", "evidence", "decode", "encode", "journal", "config", "doctor", "replay")
+_COMMANDS = (
+    "up", "serve", "aggregate", "db", "registry", "evidence", "decode", "encode", "journal", "config", "doctor",
+    "replay",
+)  # fmt: skip
 
 FAILED, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 

@@ -36,7 +36,7 @@ def up(
     clock_origin: options.ClockOrigin = None,
     clock_speed: options.ClockSpeed = None,
 ) -> None:
-    """Run gateway, HTTP and a private PostgreSQL on one machine.
+    """Run gateway, aggregator, HTTP and a private PostgreSQL on one machine.
 
     Example: hj212gw up --data-dir ./data --port 9212
     """
@@ -60,6 +60,7 @@ def up(
 async def _run(settings: "Settings", given: options.Given, ready_file: Path | None) -> None:
     # asyncpg and the gateway take a third of a second to import: only this command and `serve` pay for it
     from hj212gw.cli import running, workers  # noqa: PLC0415
+    from hj212gw.cli.aggregating import run_aggregator  # noqa: PLC0415
 
     secret = settings.database.dsn
     stopped = asyncio.ensure_future(running.wait_for_stop())
@@ -72,6 +73,7 @@ async def _run(settings: "Settings", given: options.Given, ready_file: Path | No
         accepts_unknown = settings.gateway.unknown_mn != "hold"
         service = workers.run_service(settings, dsn, given, accepts_unknown=accepts_unknown)
         started = await stack.enter_async_context(service)
+        await stack.enter_async_context(run_aggregator(settings, dsn, running.make_clock(settings)))
         _announce(started, settings)
         if ready_file is not None:
             running.write_ready_file(ready_file, started)

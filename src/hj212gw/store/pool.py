@@ -10,6 +10,7 @@ from asyncpg import Connection
 from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailable
 
 __all__ = [
+    "AGGREGATOR_ROLE",
     "CONNECTION_ERRORS",
     "DECOMPRESSION_LIMIT",
     "GATEWAY_ROLE",
@@ -26,6 +27,7 @@ __all__ = [
 CONNECT_TIMEOUT_SECS = 10.0
 _CLOSE_TIMEOUT_SECS = 5.0
 GATEWAY_ROLE = "hj212_gateway"
+AGGREGATOR_ROLE = "hj212_aggregator"
 
 _CHECK_VIOLATION = "23514"  # what a row without a partition gets: a fault of the store, not of the row
 _REFUSING_CLASSES = ("22", "23", "54")  # 54: a value too long for an index

@@ -175,10 +175,13 @@ CREATE TABLE hj212.assessment_state (
     is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     passed_at timestamptz,
     rules jsonb,
+    first_day date,
     immediate_through date,
     completed_through date
 );
-INSERT INTO hj212.assessment_state DEFAULT VALUES;
+INSERT INTO hj212.assessment_state (first_day)
+SELECT hj212.local_day(min(data_time)) FROM hj212.readings_hour WHERE cn = '2061';
+COMMENT ON COLUMN hj212.assessment_state.first_day IS 'of the hour data there is: from when a base list without a date is due';
 COMMENT ON COLUMN hj212.assessment_state.passed_at IS 'what time alone changes is noted up to here';
 COMMENT ON COLUMN hj212.assessment_state.immediate_through IS 'last day whose immediate stage is frozen';
 
@@ -217,6 +220,12 @@ COMMENT ON COLUMN hj212.assessed_days.marked IS 'fewer than 45 minutes free of d
 COMMENT ON COLUMN hj212.assessed_days.ever IS 'the mean came, whenever';
 COMMENT ON COLUMN hj212.assessed_days.planes IS 'by field, the hours it came in: local mean, amount, converted mean';
 CREATE INDEX assessed_days_day ON hj212.assessed_days (day);
+
+-- The day after a period's last one.
+CREATE FUNCTION hj212.period_end(period text, period_start date) RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (period_start::timestamp + CASE period WHEN 'day' THEN interval '1 day' WHEN 'month' THEN interval '1 month'
+        WHEN 'quarter' THEN interval '3 months' ELSE interval '1 year' END)::date
+$$;
 
 -- The policies of assessment.md section 7. basis: which counts, see rate_counts.
 CREATE TABLE hj212.policies (
