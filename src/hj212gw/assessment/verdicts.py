@@ -131,8 +131,8 @@ def _is_taken_as_missing(masks: Masks, bit: int, settings: Mapping[str, Any]) ->
 def _judge_left_out(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, Any]) -> tuple[str, str]:
     if masks.stopped & bit:
         return "stopped", (
-            f"section 3, rule 2: the plant stood, by a stop known in time (stop_partial = {settings.get('stop_partial')}):"
-            " does not take part"
+            "section 3, rule 2: the plant stood, by a stop known in time"
+            f" (stop_partial = {settings.get('stop_partial')}): does not take part"
         )
     if masks.excused & bit:
         rule = (
@@ -218,27 +218,32 @@ class StageEnd(NamedTuple):
 
 def explain_mark(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], now: datetime) -> str | None:
     """Say why a mark does nothing at a stage; None where it is taken into account."""
-    if mark.effect == "none":
-        return "this kind changes no rate"
-    if mark.state in ("rejected", "void"):
-        return f"it is {mark.state}"
-    if mark.recorded_at > end.closes_at:
-        return "it was recorded after the cut-off"
-    if mark.effect == "interruption" and settings.get("interruption") != "excuses":
-        return "an interruption explains, it does not excuse (setting interruption)"
-    if mark.effect == "manual":
-        return _explain_manual(mark, end, settings)
-    if settings.get("vouchers") == "required" and mark.voucher_due is not None and mark.voucher_due <= now:
-        if mark.proof_at is None:
-            return "its voucher did not come in time"
-        if mark.proof_at >= mark.voucher_due:
-            return "its voucher came late"
-    return None
+    reasons = (
+        (mark.effect == "none", "this kind changes no rate"),
+        (mark.state in ("rejected", "void"), f"it is {mark.state}"),
+        (mark.recorded_at > end.closes_at, "it was recorded after the cut-off"),
+        (
+            mark.effect == "interruption" and settings.get("interruption") != "excuses",
+            "an interruption explains, it does not excuse (setting interruption)",
+        ),
+        (_has_lapsed(mark, settings, now), "its voucher did not come in time"),
+    )
+    reason = next((words for holds, words in reasons if holds), None)
+    return reason or (_explain_manual(mark, end, settings) if mark.effect == "manual" else None)
+
+
+def _has_lapsed(mark: MarkFacts, settings: Mapping[str, Any], now: datetime) -> bool:
+    """Tell whether the voucher of a mark is late: what was sent stands again."""
+    if settings.get("vouchers") != "required" or mark.voucher_due is None or mark.voucher_due > now:
+        return False
+    return mark.proof_at is None or mark.proof_at >= mark.voucher_due
 
 
 def _explain_manual(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any]) -> str | None:
     if end.stage != "completed" or settings.get("manual") != "completed":
-        return "manual values count at the completed stage alone" if end.stage != "completed" else "setting manual = never"
+        return (
+            "manual values count at the completed stage alone" if end.stage != "completed" else "setting manual = never"
+        )
     if mark.state != "accepted":
         return "it is not accepted yet"
     hours = int(settings.get("manual_max_hours", _MAX_HOUR_BITS))

@@ -102,6 +102,7 @@ FROM (
     CROSS JOIN LATERAL (SELECT 1 << h.hour AS bit) b
     CROSS JOIN LATERAL (SELECT CASE
         WHEN s.manual & b.bit <> 0 OR s.due_values & b.bit = 0 THEN 0
+        WHEN s.due & ~s.got & s.planes[1] & s.ever & b.bit <> 0 THEN s.fields
         ELSE (SELECT count(*) FROM unnest(s.planes[1:s.fields]) AS plane WHERE plane & b.bit = 0)::integer END AS values_lost
     ) v
     WHERE s.lost <> 0 AND s.lost & b.bit <> 0
