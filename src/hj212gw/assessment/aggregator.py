@@ -22,6 +22,7 @@ from hj212gw.store.rates import (
     begin_days,
     claim_stale,
     find_drained_through,
+    force_days,
     freeze_stages,
     hold_assessment,
     note_time,
@@ -34,6 +35,8 @@ STATEMENT_TIMEOUT_SECS = 3600.0
 
 _WIDE_SHARE = 2  # a day on which more than one outlet in so many is stale is computed for all
 _DAY = timedelta(days=1)
+# Reasons, as the database notes them, for which an outlet may belong elsewhere now.
+_MOVES = frozenset(("outlet changed", "enterprise changed", "first look", "settings changed"))
 
 
 class Plan(NamedTuple):
@@ -152,6 +155,9 @@ class Aggregator:
         for scope in split_scopes(stale, total, now):
             await compute_days(connection, scope, self._plan.rules)
             await store_days(connection, scope.from_day, scope.to_day, scope.outlets)
+        moved = [row for row in stale if _MOVES.intersection(row.reason.split("; "))]
+        if moved:
+            await force_days(connection, moved)
         reasons = sorted({part for row in stale for part in row.reason.split("; ")})
         count = await roll_up(connection, now, self._plan.city, "; ".join(reasons))
         secs = asyncio.get_running_loop().time() - began

@@ -81,6 +81,12 @@ async def store_days(connection: Connection, from_day: date, to_day: date, outle
     await connection.execute(load_query("store_assessed"), from_day, to_day, outlets)
 
 
+async def force_days(connection: Connection, stale: list[StaleDay]) -> None:
+    """Collect days as changed though no group of theirs did: outlets may belong elsewhere now."""
+    outlets = [row.outlet for row in stale]
+    await connection.execute(load_query("force_days"), outlets, [row.day for row in stale])
+
+
 async def roll_up(connection: Connection, now: datetime, city: str, reason: str) -> int:
     """Pool what changed into outlets, enterprises, counties, the city; days, months, quarters, years.
 

@@ -1,7 +1,7 @@
 -- Purpose: what time alone makes stale since the last look: hours that are over, vouchers that are late.
 -- Parameters: $1 now, $2 rules as JSON: other ones make everything stale.
 WITH before AS (
-    SELECT passed_at, rules FROM hj212.assessment_state FOR UPDATE
+    SELECT passed_at, rules FROM hj212.assessment_state  -- not locked: rows this statement updates would be left out
 ), noted AS (
     INSERT INTO hj212.stale_days (outlet, first_day, last_day, reason)
     SELECT NULL, hj212.local_day(b.passed_at - interval '1 hour'), hj212.local_day($1), 'an hour is over' FROM before b

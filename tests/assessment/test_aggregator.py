@@ -1,0 +1,345 @@
+"""The aggregator: what changed is computed again, and only one figure is the newest, whatever happens meanwhile."""
+
+import asyncio
+from contextlib import suppress
+from datetime import date, timedelta
+from fractions import Fraction
+
+import asyncpg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.assessment import city
+from tests.assessment.city import (
+    DAY,
+    FACTORS,
+    OUTLETS,
+    StandingClock,
+    decide,
+    figures,
+    forget,
+    local,
+    make_aggregator,
+    mark,
+    send,
+    send_day,
+)
+
+from hj212gw.assessment.aggregator import split_scopes
+from hj212gw.assessment.stages import completed_through, immediate_through, voucher_due
+from hj212gw.errors import StoreUnavailable
+from hj212gw.store.rates import StaleDay
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def admin(postgres_dsn):
+    """A connection to the city's database."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await city.found(connection)
+    yield connection
+    await connection.close()
+
+
+async def rate_of(connection, level, identity, stage, *, period="day", start=DAY, policy="national_platform_v2"):
+    """The newest row of v_rates."""
+    return await connection.fetchrow(
+        "SELECT * FROM v_rates WHERE (level, id, stage, period, period_start, policy) = ($1, $2, $3, $4, $5, $6)",
+        level, identity, stage, period, start, policy,
+    )  # fmt: skip
+
+
+async def test_a_city_is_rolled_up(admin, postgres_dsn):
+    """Outlet, enterprise, county, city; day, month, quarter, year; what is late is missing at the immediate stage."""
+    await send_day(admin, 0)
+    await send_day(admin, 1, OUTLETS[:2])
+    for hour in range(6):
+        await send(admin, "O3", local(1, hour), after=timedelta(days=3))
+    aggregator = make_aggregator(postgres_dsn, StandingClock(local(20)))
+    assert await aggregator.work() > 0
+    assert await aggregator.work() == 0
+    row = await rate_of(admin, "outlet", "O3", "immediate", start=DAY + timedelta(days=1))
+    assert (row["expected_groups"], row["groups_received"], row["effective"]) == (48, 0, 0.0)
+    row = await rate_of(admin, "outlet", "O3", "completed", start=DAY + timedelta(days=1))
+    assert (row["expected_groups"], row["groups_received"], row["valid_groups"]) == (48, 12, 12)
+    assert row["passed"] is False
+    city_row = await rate_of(admin, "city", "city", "completed", period="month")
+    assert city_row["expected_groups"] == 20 * 144
+    parts = [
+        await rate_of(admin, "county", name, "completed", period="year", start=date(2026, 1, 1))
+        for name in ("North", "South")
+    ]
+    whole = await rate_of(admin, "city", "city", "completed", period="year", start=date(2026, 1, 1))
+    for column in ("expected_values", "reported_values", "groups_received", "valid_groups"):
+        assert whole[column] == sum(part[column] for part in parts)
+    assert whole["effective"] == float(
+        Fraction(whole["reported_values"], whole["expected_values"])
+        * Fraction(whole["valid_groups"], whole["expected_groups"])
+    )
+
+
+async def test_what_was_shown_can_be_shown_again(admin, postgres_dsn):
+    """A frozen figure that changes gets a version, with the reason; one of the same day that is provisional does not."""
+    await send_day(admin, 0)
+    clock = StandingClock(local(0, 12))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    await aggregator.work()
+    first = await rate_of(admin, "outlet", "O1", "immediate")
+    assert (first["expected_groups"], first["provisional"]) == (24, True)
+    clock.moment = local(0, 13)
+    await aggregator.work()
+    assert (
+        await admin.fetchval(
+            "SELECT count(*) FROM rate_counts WHERE id = 'O1' AND period = 'day' AND stage = 'immediate' AND basis = 'all'"
+        )
+        == 1
+    )
+    clock.moment = local(2)
+    await aggregator.work()
+    frozen = await rate_of(admin, "outlet", "O1", "immediate")
+    assert (frozen["expected_groups"], frozen["effective"], frozen["provisional"]) == (48, 1.0, False)
+    number = await mark(admin, "O1", "device", local(0, 3), local(0, 5), local(0, 20), "w01018")
+    await aggregator.work()
+    marked = await rate_of(admin, "outlet", "O1", "immediate")
+    assert (marked["valid_groups"], marked["provisional"]) == (46, False)
+    await decide(admin, number, "void", local(2, 1))
+    clock.moment = local(2, 2)
+    await aggregator.work()
+    rows = await admin.fetch(
+        "SELECT valid_groups, reason, replaced_at FROM v_rate_versions WHERE id = 'O1' AND period = 'day' AND period_start = $1"
+        " AND stage = 'immediate' AND policy = 'national_platform_v2' AND computed_at >= $2 ORDER BY computed_at",
+        DAY, local(2),
+    )  # fmt: skip
+    assert [row["valid_groups"] for row in rows] == [48, 46, 48]
+    assert f"mark {number} declared" in rows[1]["reason"]
+    assert f"mark {number} void" in rows[2]["reason"]
+    assert [row["replaced_at"] is None for row in rows] == [False, False, True]
+
+
+async def test_late_mark_takes_groups_from_the_completed_stage_alone(admin, postgres_dsn):
+    """Spec E2: recorded after the immediate cut-off."""
+    await send_day(admin, 0)
+    await mark(admin, "O1", "device", local(0, 8), local(0, 11), local(1, 16), "w01018")
+    await make_aggregator(postgres_dsn, StandingClock(local(20))).work()
+    assert (await rate_of(admin, "outlet", "O1", "immediate"))["valid_groups"] == 48
+    assert (await rate_of(admin, "outlet", "O1", "completed"))["valid_groups"] == 45
+
+
+async def test_stop_without_its_voucher_lapses(admin, postgres_dsn):
+    """On the 11th of the next month the hours are due again."""
+    await mark(admin, "O1", "stop", local(0), local(1), local(0, 9))
+    clock = StandingClock(local(38))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    await aggregator.work()
+    row = await rate_of(admin, "outlet", "O1", "completed")
+    assert (row["expected_groups"], row["groups_not_taking_part"], row["effective"], row["passed"]) == (
+        0,
+        48,
+        None,
+        None,
+    )
+    assert row["no_rate_reason"] == "stopped or excused all the time"
+    clock.moment = voucher_due(DAY)
+    await aggregator.work()
+    row = await rate_of(admin, "outlet", "O1", "completed")
+    assert (row["expected_groups"], row["groups_not_taking_part"]) == (48, 0)
+    assert not row["provisional"]
+
+
+async def test_stage_freezes_when_every_live_journal_is_drained(admin, postgres_dsn):
+    """One that is behind keeps figures provisional; what it brings makes them right."""
+    await admin.execute(
+        "INSERT INTO journals (journal, position, drained_through) VALUES (gen_random_uuid(), 1, $1)", local(1, 11)
+    )
+    await send_day(admin, 0)
+    aggregator = make_aggregator(postgres_dsn, StandingClock(local(3)))
+    await aggregator.work()
+    assert (await rate_of(admin, "outlet", "O1", "immediate"))["provisional"]
+    await admin.execute("UPDATE journals SET drained_through = $1", local(1, 13))
+    await aggregator.work()
+    assert not (await rate_of(admin, "outlet", "O1", "immediate"))["provisional"]
+
+
+async def test_outlet_that_changes_hands_is_counted_once(admin, postgres_dsn):
+    """By the registry at the end of each day; its former enterprise loses those days."""
+    await send_day(admin, 0)
+    aggregator = make_aggregator(postgres_dsn, StandingClock(local(20)))
+    await aggregator.work()
+    assert (await rate_of(admin, "enterprise", "E1", "completed"))["expected_groups"] == 96
+    await admin.execute("UPDATE outlets SET superseded_at = now() WHERE outlet = 'O2'")
+    await admin.execute(
+        "INSERT INTO outlets (outlet, enterprise, name, medium) VALUES ('O2', 'E2', 'Outlet 2', 'water')"
+    )
+    await aggregator.work()
+    for identity, count in (("E1", 48), ("E2", 96)):
+        assert (await rate_of(admin, "enterprise", identity, "completed"))["expected_groups"] == count
+    assert (await rate_of(admin, "city", "city", "completed"))["expected_groups"] == 144
+
+
+async def test_end_of_the_base_list_takes_figures_away(admin, postgres_dsn):
+    """Nothing stands behind them any more; they can still be shown as they were."""
+    await send_day(admin, 0, ["O3"])
+    aggregator = make_aggregator(postgres_dsn, StandingClock(local(20)))
+    await aggregator.work()
+    await admin.execute("UPDATE base_list SET superseded_at = now() WHERE outlet = 'O3'")
+    await aggregator.work()
+    assert await rate_of(admin, "outlet", "O3", "completed") is None
+    assert await rate_of(admin, "enterprise", "E2", "immediate", period="year", start=date(2026, 1, 1)) is None
+    shown = await admin.fetch(
+        "SELECT replaced_at FROM v_rate_versions WHERE id = 'O3' AND period = 'day' AND period_start = $1", DAY
+    )
+    assert shown
+    assert all(row["replaced_at"] for row in shown)
+
+
+async def test_two_aggregators_do_no_harm(admin, postgres_dsn):
+    """One works, the other looks on; what both find is the same."""
+    await send_day(admin, 0)
+    clock = StandingClock(local(20))
+    several = [make_aggregator(postgres_dsn, clock) for _ in range(3)]
+    await asyncio.gather(*[aggregator.work() for aggregator in several])
+    await several[0].work()
+    together = await figures(admin)
+    await forget(admin)
+    await several[1].work()
+    assert await figures(admin) == together
+
+
+async def test_cut_connection_leaves_nothing_half_done(admin, postgres_dsn):
+    """Again and again at another moment, until it gets through: the figures are those of an undisturbed run."""
+    for day in range(3):
+        await send_day(admin, day)
+    clock = StandingClock(local(20))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    for wait_ms in (0, 5, 20, 60, 120, 250):
+        task = asyncio.create_task(aggregator.work())
+        async with asyncio.timeout(30):
+            while not task.done() and not await admin.fetchval(  # noqa: ASYNC110 - the server has no event
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'hj212gw aggregator'"
+                " AND datname = current_database() AND now() - backend_start > $1", timedelta(milliseconds=wait_ms)
+            ):  # fmt: skip
+                await asyncio.sleep(0)
+        with suppress(StoreUnavailable):
+            await task
+    await aggregator.work()
+    disturbed = await figures(admin)
+    await forget(admin)
+    await aggregator.work()
+    assert await figures(admin) == disturbed
+
+
+HOURS = st.integers(0, 3 * 24 - 1)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.sampled_from(OUTLETS), HOURS, st.sampled_from([0.1, 8, 20, 60, 300]), st.sampled_from("NNDS")),
+        st.tuples(
+            st.just("mark"), st.sampled_from(OUTLETS), HOURS, st.sampled_from([0.3, 1, 5, 30]), st.sampled_from([1, 20, 100]),
+            st.sampled_from(["stop", "device", "standard_check", "not_responsible", "interruption"]),
+            st.sampled_from(["*", *FACTORS]),
+        ),
+        st.tuples(st.just("decide"), st.integers(0, 9), st.sampled_from(["void", "rejected", "accepted"])),
+        st.tuples(st.just("list"), st.sampled_from(OUTLETS), st.sampled_from([None, 30, 49.5])),
+        st.tuples(st.just("move"), st.sampled_from(OUTLETS), st.sampled_from(["E1", "E2"])),
+        st.tuples(st.just("look"), st.integers(1, 100)),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(steps=STEPS)
+def test_step_by_step_is_the_same_as_from_nothing(module_dsn, steps):
+    """Whatever arrives, is corrected, marked, voided, moved, and whenever the aggregator looks."""
+    asyncio.run(_compare(module_dsn, steps))
+
+
+async def _compare(dsn, steps):
+    admin = await asyncpg.connect(dsn)
+    await admin.execute("SET search_path = hj212, public")
+    try:
+        await _restore(admin)
+        clock = StandingClock(local(1))
+        aggregator = make_aggregator(dsn, clock)
+        marks = []
+        for step in steps:
+            await _take(admin, aggregator, clock, step, marks)
+        await aggregator.work()
+        found = await figures(admin)
+        await forget(admin)
+        await aggregator.work()
+        assert await figures(admin) == found
+    finally:
+        await admin.close()
+
+
+async def _restore(admin):
+    await forget(admin)
+    await admin.execute("TRUNCATE readings_hour, reading_history, dirty, mark_events, marks, base_list, outlets")
+    await admin.execute(
+        "INSERT INTO outlets (outlet, enterprise, name, medium) SELECT o, 'E1', o, 'water' FROM unnest($1::text[]) AS o;",
+        list(OUTLETS),
+    )
+    for outlet in OUTLETS:
+        await _list(admin, outlet, None)
+
+
+async def _list(admin, outlet, end):
+    await admin.execute(
+        "UPDATE base_list SET superseded_at = now() WHERE outlet = $1 AND superseded_at IS NULL", outlet
+    )
+    await admin.executemany(
+        "INSERT INTO base_list (outlet, factor, fields, valid_from, valid_to) VALUES ($1, $2, 1, $3, $4)",
+        [(outlet, factor, local(0), None if end is None else local(0) + end * HOUR) for factor in FACTORS],
+    )
+
+
+async def _take(admin, aggregator, clock, step, marks):
+    what, *facts = step
+    if what == "send":
+        outlet, hour, after, flag = facts
+        await send(admin, outlet, local(0, 0) + hour * HOUR, after=after * HOUR, flag=flag)
+    elif what == "mark":
+        outlet, hour, length, after, kind, factor = facts
+        start = local(0) + hour * HOUR + timedelta(minutes=7)
+        marks.append(await mark(admin, outlet, kind, start, start + length * HOUR, start + after * HOUR, factor))
+    elif what == "decide" and marks:
+        await decide(admin, marks[facts[0] % len(marks)], facts[1], clock.moment)
+    elif what == "list":
+        await _list(admin, *facts)
+    elif what == "move":
+        await admin.execute(
+            "UPDATE outlets SET superseded_at = now() WHERE outlet = $1 AND superseded_at IS NULL", facts[0]
+        )
+        await admin.execute(
+            "INSERT INTO outlets (outlet, enterprise, name, medium) VALUES ($1, $2, $1, 'water')", *facts
+        )
+    elif what == "look":
+        clock.moment += facts[0] * HOUR
+        await aggregator.work()
+
+
+def test_stages_end_when_the_specification_says():
+    """The last moment of grace is included; December waits for its vouchers in January."""
+    noon = timedelta(hours=12)
+    assert immediate_through(noon, local(1, 12)) == DAY - timedelta(days=1)
+    assert immediate_through(noon, local(1, 12) + timedelta(microseconds=1)) == DAY
+    ten = timedelta(days=10) - timedelta(microseconds=1)
+    assert completed_through(ten, local(11), local(11), needs_vouchers=False) == DAY
+    assert completed_through(ten, local(11), local(11), needs_vouchers=True) == date(2026, 2, 28)
+    assert completed_through(ten, local(9), local(9), needs_vouchers=True) == date(2026, 1, 31)
+    assert voucher_due(date(2026, 12, 31)) == local(316)
+    assert voucher_due(date(2026, 3, 31)) == local(41)
+
+
+def test_stale_days_are_put_together():
+    """Runs of days for all outlets, the others by outlet and run."""
+    days = [DAY + timedelta(days=number) for number in range(6)]
+    stale = [StaleDay(None, days[0], "a"), StaleDay(None, days[1], "a"), StaleDay("O1", days[1], "b")]
+    stale += [StaleDay("O1", days[3], "b"), StaleDay("O1", days[4], "b"), StaleDay("O2", days[5], "b")]
+    scopes = split_scopes(stale, 10, local(9))
+    assert [(scope.from_day, scope.to_day, scope.outlets) for scope in scopes] == [
+        (days[0], days[2], None),
+        (days[3], days[5], ["O1"]),
+        (days[5], days[5] + timedelta(days=1), ["O2"]),
+    ]
