@@ -257,6 +257,7 @@ def test_every_view_has_an_example():
         "v_day_digests",
         "v_rates",
         "v_rate_versions",
+        "v_lost_hours",
     }
 
 

@@ -78,7 +78,7 @@ def explain_absence(*, is_over: bool = True, is_counted: bool = True) -> Verdict
         return Verdict("not_counted", "the factor is shown and not counted (setting uncounted_factors)")
     if not is_over:
         return Verdict("not_over", "the hour is not over: not due yet")
-    return Verdict("not_listed", "section 3, rule 1: not on the base list in this hour, so not due")
+    return Verdict("not_listed", "assessment.md section 3, rule 1: not on the base list in this hour, so not due")
 
 
 def judge_hour(masks: Masks, hour: int, settings: Mapping[str, Any]) -> Verdict:
@@ -131,19 +131,19 @@ def _is_taken_as_missing(masks: Masks, bit: int, settings: Mapping[str, Any]) ->
 def _judge_left_out(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, Any]) -> tuple[str, str]:
     if masks.stopped & bit:
         return "stopped", (
-            "section 3, rule 2: the plant stood, by a stop known in time"
+            "assessment.md section 3, rule 2: the plant stood, by a stop known in time"
             f" (stop_partial = {settings.get('stop_partial')}): does not take part"
         )
     if masks.excused & bit:
         rule = (
-            "section 3, rule 3: not the enterprise's fault for more than"
+            "assessment.md section 3, rule 3: not the enterprise's fault for more than"
             f" {settings.get('not_responsible_minutes')} minutes, by a mark known in time: does not take part"
         )
         if counts.reported_values < counts.expected_values:
             return _state_of_loss(masks, bit, settings), f"{rule} in validity; its values are due in transmission"
         return "excused", rule
     return "checked", (
-        "section 3, rule 4: an automatic standard-sample check, of its first"
+        "assessment.md section 3, rule 4: an automatic standard-sample check, of its first"
         f" {settings.get('qc_exempt_hours')} of the day: does not take part"
     )
 
@@ -152,12 +152,15 @@ def _judge_due(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, An
     if masks.manual & bit:
         minutes = settings.get("valid_minutes")
         return "manual", (
-            f"section 3, rule 5: an accepted manual value covers at least {minutes} minutes: received in full and valid"
+            f"assessment.md section 3, rule 5: an accepted manual value covers at least {minutes} minutes: received in full and valid"
         )
     if masks.valid & bit and counts.reported_values == counts.expected_values:
-        return "valid", "section 3, rule 5: received in time, with a good flag, enough minutes free of device marks"
+        return (
+            "valid",
+            "assessment.md section 3, rule 5: received in time, with a good flag, enough minutes free of device marks",
+        )
     state = _state_of_loss(masks, bit, settings)
-    return state, f"section 3, rule 5: {_describe_loss(state, masks, bit, settings)}"
+    return state, f"assessment.md section 3, rule 5: {_describe_loss(state, masks, bit, settings)}"
 
 
 def _state_of_loss(masks: Masks, bit: int, settings: Mapping[str, Any]) -> str:
