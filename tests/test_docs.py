@@ -258,6 +258,7 @@ def test_every_view_has_an_example():
         "v_rates",
         "v_rate_versions",
         "v_lost_hours",
+        "v_upstream_differences",
     }
 
 

@@ -152,7 +152,8 @@ def _judge_due(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, An
     if masks.manual & bit:
         minutes = settings.get("valid_minutes")
         return "manual", (
-            f"assessment.md section 3, rule 5: an accepted manual value covers at least {minutes} minutes: received in full and valid"
+            f"assessment.md section 3, rule 5: an accepted manual value covers at least {minutes} minutes:"
+            " received in full and valid"
         )
     if masks.valid & bit and counts.reported_values == counts.expected_values:
         return (

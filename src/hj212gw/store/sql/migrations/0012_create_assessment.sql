@@ -117,7 +117,8 @@ $$;
 CREATE FUNCTION hj212.covered_hours(ranges tstzmultirange, day date, longer_than interval) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN ranges IS NULL THEN 0
-        WHEN ranges @> tstzrange(hj212.day_start(day), hj212.day_start(day + 1)) THEN (1 << 24) - 1
+        WHEN longer_than < interval '1 hour' AND ranges @> tstzrange(hj212.day_start(day), hj212.day_start(day + 1))
+            THEN (1 << 24) - 1
         ELSE (SELECT coalesce(bit_or(1 << hour), 0) FROM (
             SELECT hour FROM generate_series(0, 23) AS h (hour), unnest(ranges * tstzmultirange(tstzrange(
                 hj212.day_start(day) + hour * interval '1 hour', hj212.day_start(day) + (hour + 1) * interval '1 hour'
