@@ -14,6 +14,7 @@ from tests.support import secs
 from hj212gw.protocol import Edition
 from hj212gw.protocol.dialects import make_dialect
 from hj212sim.presets import make_yuxi
+from hj212sim.registry_files import COLUMNS
 from hj212sim.variants import add_keys
 
 MAIN = "import sys; from hj212sim.cli import main; sys.argv[0] = 'hj212-sim'; main()"
@@ -126,7 +127,7 @@ async def test_registry_alone_needs_no_gateway(tmp_path):
     code, out, err = await run("fleet", "--preset", "yuxi", "--registry-out", tmp_path)
     assert (code, out) == (0, "")
     assert "173 enterprises, 600 monitors" in err
-    assert len(list(tmp_path.iterdir())) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {*COLUMNS, "base_list.csv"}
 
 
 async def test_sigterm_ends_a_run_in_order(tmp_path):
