@@ -123,21 +123,21 @@ class _Outputs(NamedTuple):
     is_json: bool
 
 
-class _Variants(NamedTuple):
-    """What tells some data loggers of a city from the others."""
-
-    faults: float | None
-    names: tuple[str, ...]
-    encrypted: float
-    seed: int
-
-
 class _Gaps(NamedTuple):
     """The options that make gaps."""
 
     rate: float | None
     names: tuple[str, ...]
     completed_days: int
+
+
+class _Variants(NamedTuple):
+    """What tells some data loggers of a city from the others."""
+
+    faults: float | None
+    names: tuple[str, ...]
+    encrypted: float
+    gaps: _Gaps
 
 
 class _Time(NamedTuple):
@@ -237,59 +237,48 @@ def run_fleet(
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
     make = partial({Preset.YUXI: make_yuxi}[preset], enterprises, monitors, cns=_read_cns(cn), seed=seed)
     span = Span(seed, start_us, duration, None, None if until_idle else linger_secs)
-    variants = _Variants(faults, tuple(fault or ()), encrypted, seed)
-    city = _make_city(make, variants)
-    run = _plan_run(_Gaps(gaps, tuple(gap or ()), completed_days), variants, span, cn)
-    if run is not None:
-        city = _add_gaps(city, gaps, tuple(gap or ()), run)
-    _write_city(city, registry_out, truth, run)
-    if port is None:
-        return
-    habits = Habits(host, port, timeout_secs=timeout_secs)
-    profiles = [monitor.profile for monitor in city.monitors]
-    _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
+    variants = _Variants(faults, tuple(fault or ()), encrypted, _Gaps(gaps, tuple(gap or ()), completed_days))
+    city = _make_city(make, variants, span)
+    _write_city(city, registry_out, truth)
+    if port is not None:
+        profiles, habits = [monitor.profile for monitor in city.monitors], Habits(host, port, timeout_secs=timeout_secs)
+        _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
 
 
-def _make_city(make: Callable[[], City], variants: _Variants) -> City:
-    """Make a city and give some of its data loggers the faults and keys that were asked for."""
-    share, names, encrypted, seed = variants
+def _make_city(make: Callable[[], City], variants: _Variants, span: Span) -> City:
+    """Make a city and give some of its data loggers the faults, gaps and keys that were asked for."""
+    share, names, encrypted, gaps = variants
     try:
         city = make()
         if share is not None or names:
             faults = find_faults(names) or FAULTS
-            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=seed)
+            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=span.seed)
+        if gaps.rate is not None or gaps.names:
+            kinds = find_gaps(gaps.names) or GAPS
+            run = _plan_run(city, variants, span)
+            city = add_gaps(city, _USUAL_GAPS if gaps.rate is None else gaps.rate, kinds, run)
     except Hj212Error as error:
         _refuse(str(error))
-    return add_keys(city, encrypted, seed=seed)
+    return add_keys(city, encrypted, seed=span.seed)
 
 
-def _plan_run(gaps: _Gaps, variants: _Variants, span: Span, cns: str) -> Run | None:
-    """Tell how far plans of gaps reach, None where there are to be none."""
-    if gaps.rate is None and not gaps.names:
-        return None
+def _plan_run(city: City, variants: _Variants, span: Span) -> Run:
+    """Tell how far the plans of a city with gaps reach."""
     if variants.faults is not None or variants.names:
         _refuse("--gaps and --faults are for separate runs: the truth of one does not hold with the other")
-    if span.secs is None or HOUR not in _read_cns(cns):
+    if span.secs is None or HOUR not in city.monitors[0].profile.cns:
         _refuse(f"--gaps needs --duration, for all is planned ahead, and {HOUR} among --cn")
     first_secs = -(-span.start_us // (HOUR_SECS * US)) * HOUR_SECS
-    return Run(first_secs, span.start_us + int(span.secs * US), Cutoffs(gaps.completed_days), span.seed)
+    return Run(first_secs, span.start_us + int(span.secs * US), Cutoffs(variants.gaps.completed_days), span.seed)
 
 
-def _add_gaps(city: City, rate: float | None, names: tuple[str, ...], run: Run) -> City:
-    try:
-        kinds = find_gaps(names) or GAPS
-    except Hj212Error as error:
-        _refuse(str(error))
-    return add_gaps(city, _USUAL_GAPS if rate is None else rate, kinds, run)
-
-
-def _write_city(city: City, registry_out: Path | None, truth: Path | None, run: Run | None) -> None:
+def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> None:
     """Write what is to be known of a city, and say so."""
     plans = [monitor.profile.plan for monitor in city.monitors if monitor.profile.plan is not None]
     try:
         written = write_registry(city, registry_out) + write_assessment(city, registry_out) if registry_out else []
         if truth is not None:
-            written.append(write_truth(city, truth) if run is None else write_gap_truth(plans, run, truth))
+            written.append(write_gap_truth(plans, truth) if plans else write_truth(city, truth))
     except OSError as error:
         _refuse(str(error))
     typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)

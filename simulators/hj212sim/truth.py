@@ -6,7 +6,7 @@ the order of their arrivals, and each rule of assessment.md, section 3, is a lin
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +73,7 @@ def find_exceptions(plan: OutletPlan) -> Iterator[tuple[int, Due, str, Verdict]]
                     yield hour, due, stage, verdict
 
 
-def write_gap_truth(plans: Iterable[OutletPlan], run: Run, path: Path) -> Path:
+def write_gap_truth(plans: Sequence[OutletPlan], path: Path) -> Path:
     """Write what is true of a fleet's hours, as JSON lines.
 
     The first line tells from and to (the hours that count begin in it and are over), the cut-offs, and how many gaps
@@ -81,10 +81,14 @@ def write_gap_truth(plans: Iterable[OutletPlan], run: Run, path: Path) -> Path:
     received and valid with all its values: outlet, factor (of the catalogue), hour (its beginning), stage, due,
     received, valid, fields. Of whatever has no line all is well. Times are those of UTC+8.
 
+    Args:
+        plans: of the outlets, at least one; all of one run.
+        path: replaced.
+
     Raises:
         OSError: it cannot be written.
     """
-    plans = list(plans)
+    run = plans[0].run
     kinds = Counter(slug for plan in plans for _, slug in plan.gaps)
     head = {
         "from": show_time(run.first_secs),
@@ -104,7 +108,7 @@ def show_time(secs: int) -> str:
     return datetime.fromtimestamp(secs, LOCAL).replace(tzinfo=None).isoformat()
 
 
-def _tell(plans: list[OutletPlan]) -> Iterator[dict[str, Any]]:
+def _tell(plans: Sequence[OutletPlan]) -> Iterator[dict[str, Any]]:
     for plan in plans:
         for day, slug in plan.gaps:
             yield {"gap": slug, "outlet": plan.site.outlet, "day": show_time(day)[:10]}
