@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from hj212gw.errors import ConfigError
@@ -182,10 +183,16 @@ class Gap(NamedTuple):
     Attributes:
         slug: its name on the command line and in the truth.
         happen: adds what it does to a scene's story.
+        needs_water: whether it only means something to an outlet of wastewater that tells its flow.
     """
 
     slug: str
     happen: Callable[[Scene], None]
+    needs_water: bool = False
+
+    def fits(self, site: Site) -> bool:
+        """Tell whether it may happen at an outlet."""
+        return not self.needs_water or (site.is_water and bool(site.flow))
 
 
 def _cut_off(when: When, scene: Scene) -> None:
@@ -239,13 +246,11 @@ def _fail(when: When, scene: Scene, *, is_void: bool = False) -> None:
     _declare(scene, mark, is_void=is_void)
 
 
-def _correct(when: When, scene: Scene, *, is_good_at_last: bool) -> None:
+def _correct(when: When, scene: Scene, *, is_good_at_last: bool, is_flow: bool = False) -> None:
     from_secs, to_secs = _draw_hours(scene, last=13)
     at_secs = scene.draw_arrival(when, to_secs + _APART_SECS)
     assert at_secs is not None
-    code, bad = _draw_due(scene).code, Edit(scene.rng.choice(BAD_FLAGS))
-    if scene.site.flow and scene.rng.random() < 1 / 3:
-        code, bad = scene.site.flow, _DRY
+    code, bad = (scene.site.flow, _DRY) if is_flow else (_draw_due(scene).code, Edit(scene.rng.choice(BAD_FLAGS)))
     before, after = (bad, _GOOD) if is_good_at_last else (Edit(), bad)
     for hour_secs in range(from_secs, to_secs, HOUR_SECS):
         scene.story.corrections.append(Correction(hour_secs, at_secs, code, before, after))
@@ -292,6 +297,10 @@ GAPS = (
     Gap("to_good", partial(_correct, When.SAME_DAY, is_good_at_last=True)),
     Gap("to_good_late", partial(_correct, When.LATE, is_good_at_last=True)),
     Gap("to_good_closed", partial(_correct, When.CLOSED, is_good_at_last=True)),
+    Gap("to_dry_late", partial(_correct, When.LATE, is_good_at_last=False, is_flow=True), needs_water=True),
+    Gap("to_dry_closed", partial(_correct, When.CLOSED, is_good_at_last=False, is_flow=True), needs_water=True),
+    Gap("from_dry_late", partial(_correct, When.LATE, is_good_at_last=True, is_flow=True), needs_water=True),
+    Gap("from_dry_closed", partial(_correct, When.CLOSED, is_good_at_last=True, is_flow=True), needs_water=True),
 )
 _BY_SLUG = {gap.slug: gap for gap in GAPS}
 
@@ -310,26 +319,31 @@ def find_gaps(slugs: Iterable[str]) -> tuple[Gap, ...]:
 
 
 def draw_gaps(
-    outlets: Sequence[str], days: Sequence[int], rate: float, gaps: Sequence[Gap], *, seed: int
+    sites: Sequence[Site], days: Sequence[int], rate: float, gaps: Sequence[Gap], *, seed: int
 ) -> dict[str, list[tuple[int, Gap]]]:
     """Choose where which gap begins; the kinds go round, so that each is there before the first is there twice.
 
     Args:
-        outlets: ids.
+        sites: outlets; where no kind fits nothing happens.
         days: first moments.
         rate: gaps an outlet has a day, on average.
-        gaps: at least one kind.
+        gaps: kinds, at least one.
         seed: the same seed and arguments give the same choice.
 
     Returns:
         By outlet the days and kinds, in order of days.
     """
     rng = random.Random(f"{seed}/gaps")
-    places = [(outlet, day) for outlet in sorted(outlets) for day in days]
+    places = [(site, day) for site in sorted(sites, key=attrgetter("outlet")) for day in days]
     whole, rest = divmod(round(rate * len(places)), len(places)) if places else (0, 0)
     chosen = places * whole + rng.sample(places, rest)
     rng.shuffle(chosen)
-    found: dict[str, list[tuple[int, Gap]]] = {outlet: [] for outlet in outlets}
-    for index, (outlet, day) in enumerate(chosen):
-        found[outlet].append((day, gaps[index % len(gaps)]))
-    return {outlet: sorted(rows, key=lambda row: row[0]) for outlet, rows in found.items()}
+    waiting = list(gaps)
+    found: dict[str, list[tuple[int, Gap]]] = {site.outlet: [] for site in sites}
+    for site, day in chosen:
+        gap = next((gap for gap in waiting if gap.fits(site)), None)
+        if gap is not None:
+            waiting.remove(gap)
+            waiting.append(gap)
+            found[site.outlet].append((day, gap))
+    return {outlet: sorted(rows, key=itemgetter(0)) for outlet, rows in found.items()}

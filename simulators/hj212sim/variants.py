@@ -51,16 +51,20 @@ def add_gaps(city: City, rate: float, gaps: Sequence[Gap], run: Run) -> City:
         gaps: at least one kind; each is there before the first is there twice.
         run: how long, until when and by which seed; the same run and city give the same gaps.
     """
-    drawn = draw_gaps([monitor.outlet for monitor in city.monitors], run.days(), rate, gaps, seed=run.seed)
+    sites = {monitor.outlet: _describe(monitor) for monitor in city.monitors}
+    drawn = draw_gaps(list(sites.values()), run.days(), rate, gaps, seed=run.seed)
 
     def plan(monitor: Monitor) -> Monitor:
-        profile = monitor.profile
-        codes = profile.factors
-        site = Site(monitor.outlet, monitor.medium == "water", codes, find_due(codes), find_flow(codes))
-        made = make_plan(site, drawn[monitor.outlet], run, delay_us=hour_delay_us(profile.rhythm))
-        return monitor._replace(profile=profile._replace(plan=made))
+        delay_us = hour_delay_us(monitor.profile.rhythm)
+        made = make_plan(sites[monitor.outlet], drawn[monitor.outlet], run, delay_us=delay_us)
+        return monitor._replace(profile=monitor.profile._replace(plan=made))
 
     return city._replace(monitors=[plan(monitor) for monitor in city.monitors])
+
+
+def _describe(monitor: Monitor) -> Site:
+    codes = monitor.profile.factors
+    return Site(monitor.outlet, monitor.medium == "water", codes, find_due(codes), find_flow(codes))
 
 
 def add_keys(city: City, share: float, *, seed: int) -> City:
