@@ -321,7 +321,7 @@ def find_gaps(slugs: Iterable[str]) -> tuple[Gap, ...]:
 def draw_gaps(
     sites: Sequence[Site], days: Sequence[int], rate: float, gaps: Sequence[Gap], *, seed: int
 ) -> dict[str, list[tuple[int, Gap]]]:
-    """Choose where which gap begins; the kinds go round, so that each is there before the first is there twice.
+    """Choose where which gap begins; day by day the kinds go round: each is there before the first is there twice.
 
     Args:
         sites: outlets; where no kind fits nothing happens.
@@ -338,9 +338,9 @@ def draw_gaps(
     whole, rest = divmod(round(rate * len(places)), len(places)) if places else (0, 0)
     chosen = places * whole + rng.sample(places, rest)
     rng.shuffle(chosen)
-    waiting = list(gaps)
+    waiting = rng.sample(gaps, len(gaps))
     found: dict[str, list[tuple[int, Gap]]] = {site.outlet: [] for site in sites}
-    for site, day in chosen:
+    for site, day in sorted(chosen, key=itemgetter(1)):
         gap = next((gap for gap in waiting if gap.fits(site)), None)
         if gap is not None:
             waiting.remove(gap)

@@ -247,10 +247,11 @@ def _moment(correction: Correction) -> int:
 
 
 def _declared(story: Story, run: Run) -> tuple[Mark, ...]:
-    """Return the marks as they stand at the end of the run."""
+    """Return the marks as they stand at the end of the run, of what is on the base list."""
     marks = []
     for mark in story.marks:
-        if mark.recorded_secs * US < run.end_us:
+        if mark.recorded_secs * US < run.end_us and mark.to_secs > run.first_secs:
             is_void = mark.voided_secs is not None and mark.voided_secs * US < run.end_us
-            marks.append(mark if is_void else mark._replace(voided_secs=None))
+            voided_secs = mark.voided_secs if is_void else None
+            marks.append(mark._replace(from_secs=max(mark.from_secs, run.first_secs), voided_secs=voided_secs))
     return tuple(sorted(marks, key=lambda mark: (mark.from_secs, mark.factor, mark.recorded_secs)))

@@ -21,8 +21,11 @@ COLUMNS = {
 KEYS = "cipher_keys.csv"  # written where there are any
 _KEY_COLUMNS = ("mn", "key_id", "secret", "valid_from", "valid_to")
 _BASE_COLUMNS = ("outlet", "factor", "fields", "valid_from", "valid_to")
-_MARK_COLUMNS = ("outlet", "factor", "kind", "from", "to", "recorded_at", "source", "author", "state")
-_AUTHOR = "hj212-sim"
+_MARK_COLUMNS = (
+    *("outlet", "factor", "kind", "from", "to", "recorded_at", "source", "author"),
+    *("state", "decided_by", "decided_at"),
+)
+_SOURCE, _AUTHOR, _REVIEWER = "enterprise", "hj212-sim enterprise", "hj212-sim city"
 _ALWAYS = ("", "")  # valid_from and valid_to: simulated time may be any
 _SECRETS = frozenset(("pw", "secret"))
 _PRIVATE = 0o600  # data_loggers.csv holds passwords, cipher_keys.csv keys
@@ -91,8 +94,10 @@ def _base_rows(monitor: Monitor) -> Iterable[tuple[str, ...]]:
 
 def _mark_row(outlet: str, mark: Mark) -> tuple[str, ...]:
     times = map(show_time, (mark.from_secs, mark.to_secs, mark.recorded_secs))
-    state = "declared" if mark.voided_secs is None else "void"
-    return (outlet, mark.factor, mark.kind, *times, "enterprise", _AUTHOR, state)
+    decision = ("declared", "", "")
+    if mark.voided_secs is not None:
+        decision = ("void", _REVIEWER, show_time(mark.voided_secs))
+    return (outlet, mark.factor, mark.kind, *times, _SOURCE, _AUTHOR, *decision)
 
 
 def _logger_row(monitor: Monitor) -> tuple[str, ...]:

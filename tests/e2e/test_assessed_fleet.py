@@ -35,8 +35,8 @@ from hj212sim.truth import STAGES, write_gap_truth
 from hj212sim.variants import add_gaps
 
 LONG = os.environ.get("HJ212_TEST_LONG") == "1"
-EPOCH = datetime(2026, 1, 12, tzinfo=WIRE_ZONE)
-DAYS, COMPLETED_DAYS, MONITORS, GAPS_A_DAY = (6, 10, 25, 1.0) if LONG else (3, 1, 5, 1.6)
+EPOCH = datetime(2025, 3, 10, tzinfo=WIRE_ZONE)
+DAYS, COMPLETED_DAYS, MONITORS, GAPS_A_DAY = (6, 10, 25, 1.0) if LONG else (3, 1, 5, 2.0)
 # The last day's closing, and the hours after it in which too late data of it comes.
 RUN_HOURS = 24 * (DAYS + COMPLETED_DAYS) + 9
 SPEED = (7200.0 if LONG else 9000.0) / TIME_SCALE
@@ -220,7 +220,7 @@ async def test_rates_are_what_the_fleet_made_true(trial):
     base_list = await trial.load_lists()
     truth = write_gap_truth(trial.plans, trial.folder / "truth")
     head, lines, wanted = read_truth(truth, base_list)
-    assert head["gaps"].keys() == {gap.slug for gap in GAPS}
+    assert set(head["gaps"]) == {gap.slug for gap in GAPS}
     computed = await trial.compute()
     assert computed.keys() == wanted.keys()
     wrong = [(group, wanted[group], figures) for group, figures in computed.items() if figures != wanted[group]]
