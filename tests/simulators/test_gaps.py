@@ -1,7 +1,9 @@
 """What each kind of gap makes of the hours of an outlet, and where gaps happen."""
 
 import random
+import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -170,3 +172,10 @@ def test_epoch_is_a_midnight():
     assert Run(DAY + 3600, to_us(datetime(2026, 3, 2, 4, 30, tzinfo=LOCAL)), Cutoffs(), 1).hours() == range(
         DAY + 3600, DAY + 3 * 3600 + 1801, 3600
     )
+
+
+def test_every_kind_is_written_down():
+    """The page of gaps names each kind once, in the order of the list, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "simulated-gaps.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert re.findall("`([a-z_]+)`", "".join(rows)) == [gap.slug for gap in GAPS]
