@@ -11,7 +11,7 @@ WITH rules AS (  -- read once, not once a row
 ), arrived AS (
     -- A flag is its own record's: what one data logger of an outlet sent with a bad one, another's good one does not mend.
     SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.ever) AS ever, bit_or(a.mean & k.counted) AS mean,
-           bit_or(a.mean & a.good) AS good, bit_or(a.zero) AS zero, bit_or(a.mean & ~a.zero) AS flowing,
+           bit_or(a.mean) AS came, bit_or(a.mean & a.good) AS good, bit_or(a.zero) AS zero, bit_or(a.mean & ~a.zero) AS flowing,
            bit_or(a.p1 & k.counted) AS p1, bit_or(a.p2 & k.counted) AS p2, bit_or(a.p3 & k.counted) AS p3,
            bit_or(a.p4 & k.counted) AS p4, bit_or(a.p5 & k.counted) AS p5, bit_or(a.p6 & k.counted) AS p6,
            bit_or(a.p7 & k.counted) AS p7, bit_or(a.p8 & k.counted) AS p8
@@ -54,7 +54,7 @@ SELECT b.day, b.outlet, b.factor, b.stage, b.fields::smallint, b.listed, b.stopp
        hj212.hour_count(CASE WHEN is_gross THEN b.listed ELSE due END) AS expected_groups,
        hj212.hour_count(b.stopped | b.excused | x.checked) AS groups_not_taking_part,
        hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups,
-       coalesce(d.hours, 0) & due AS dry
+       coalesce(d.hours, 0) & due AS dry, coalesce(a.came & ~a.mean, 0) & due_values & ~h.manual AS refused
 FROM shut b
 CROSS JOIN rules
 LEFT JOIN arrived a ON a.outlet = b.outlet AND a.factor = b.factor AND a.day = b.day AND a.stage = b.stage
