@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -311,6 +312,8 @@ def test_lost_hours_have_each_their_state(folder):
         ("2026-03-01T04:00", "partial", "1 of 2 values came"),
         ("2026-03-01T05:00", "partial", "1 of 2 values came, the mean did not"),
     ]
+    missing = run_folder(folder, "--explain", "--stage", "immediate", "--set", "invalid_received=missing").document
+    assert missing["lost_hours"] == document["lost_hours"]
 
 
 def test_second_row_replaces_the_first_from_its_arrival_on(folder):
@@ -424,6 +427,19 @@ def test_table_and_csv(folder, tmp_path):
     assert {row["effective"] for row in rows} == {str(Fraction(23, 24) ** 2)}
     assert {row["highest"] for row in rows} == {"23/24"}
     assert rows[0]["passed"] == "false"
+
+
+def test_workbook(folder, tmp_path):
+    """A workbook is whole, with lost hours and ranges; in a folder its name says what it is of."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    result = run("--from-csv", folder.write(), *NOW, "--xlsx", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    (path,) = tmp_path.glob("*.xlsx")
+    assert "2026-03-01" in path.name
+    with zipfile.ZipFile(path) as file:
+        names = file.read("xl/workbook.xml").decode()
+    assert all(name in names for name in ("丢失小时", "区间")), names
 
 
 def test_bad_lines_compute_nothing(folder):
