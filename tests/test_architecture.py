@@ -65,7 +65,7 @@ HOMES = {
     "sqlite3": ("journal/",),
     "xlsxwriter": ("assessment/workbook.py",),
 }
-PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py")
+PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py", "assessment/verdicts.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}
 PURE_LIBRARIES = {"crcmod", "cryptography"}
 

@@ -26,6 +26,7 @@ _COMMANDS = (
     "assess",
     "upstream",
     "mark",
+    "why",
 )
 
 FAILED, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4

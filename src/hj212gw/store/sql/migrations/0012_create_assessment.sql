@@ -337,10 +337,11 @@ BEGIN
         PERFORM hj212.note_stale(o.outlet, min(c.valid_from), max(coalesce(c.valid_to, 'infinity')), 'enterprise changed')
         FROM changed c JOIN hj212.outlets o USING (enterprise) GROUP BY o.outlet;
     WHEN 'marks' THEN
-        PERFORM hj212.note_stale(outlet, from_at, coalesce(to_at, 'infinity'), 'mark ' || mark_id || ' declared') FROM changed;
+        PERFORM hj212.note_stale(outlet, from_at, coalesce(to_at, 'infinity'), 'mark ' || mark_id || ' declared')
+        FROM changed WHERE origin = 'local';
     WHEN 'mark_events' THEN
         PERFORM hj212.note_stale(m.outlet, m.from_at, coalesce(m.to_at, 'infinity'), 'mark ' || c.mark_id || ' ' || c.event)
-        FROM changed c JOIN hj212.marks m USING (mark_id);
+        FROM changed c JOIN hj212.marks m USING (mark_id) WHERE m.origin = 'local';
     WHEN 'channels', 'data_loggers' THEN
         PERFORM hj212.note_stale(outlet, min(valid_from), max(coalesce(valid_to, 'infinity')), 'registry changed')
         FROM changed WHERE outlet IS NOT NULL GROUP BY outlet;
