@@ -16,7 +16,12 @@ import pytest
 
 from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS
 from hj212gw.assessment.hours import HOUR_COLUMNS
+from hj212gw.assessment.losses import to_lost_hour
+from hj212gw.assessment.rules import make_rules
+from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.store.assessment import Scope, compute_days
+from hj212gw.store.figures import read_losses
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connected
 
@@ -626,3 +631,29 @@ async def count_rows(dsn):
     """How many figures an assessment left in the database."""
     async with connected(dsn, name="test") as connection:
         return await connection.fetchval("SELECT (SELECT count(*) FROM hj212.rate_counts)")
+
+
+async def compare_with_view(dsn):
+    """The lost hours as `--explain` tells them, and as the view tells those of the same groups."""
+    rules = make_rules(AssessmentSettings(vouchers="ignored"))
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    async with connected(dsn, name="test") as connection, connection.transaction():
+        await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
+        told = [to_lost_hour(loss, rules) async for loss in read_losses(connection, rules, ("immediate", "completed"))]
+        columns = ", ".join(row["attname"] for row in await connection.fetch(COLUMNS_OF_DAYS))
+        await connection.execute(f"INSERT INTO hj212.assessed_days ({columns}) SELECT {columns} FROM computed_days")
+        rows = await connection.fetch("SELECT outlet, factor, hour, stage, state FROM hj212.v_lost_hours")
+    return sorted(lost[:5] for lost in told), sorted(map(tuple, rows))
+
+
+COLUMNS_OF_DAYS = """SELECT attname FROM pg_attribute WHERE attrelid = 'hj212.assessed_days'::regclass
+    AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+
+
+def test_lost_hours_are_those_of_the_view(folder, postgres_dsn):
+    """`--explain` and v_lost_hours say the same of the same groups."""
+    make_city(folder, 8)
+    asyncio.run(fill_database(postgres_dsn, folder))
+    told, viewed = asyncio.run(compare_with_view(postgres_dsn))
+    assert len(told) > 50
+    assert told == viewed

@@ -54,7 +54,7 @@ SELECT b.day, b.outlet, b.factor, b.stage, b.fields::smallint, b.listed, b.stopp
        hj212.hour_count(CASE WHEN is_gross THEN b.listed ELSE due END) AS expected_groups,
        hj212.hour_count(b.stopped | b.excused | x.checked) AS groups_not_taking_part,
        hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups,
-       coalesce(d.zero, 0) & due AS dry
+       coalesce(d.hours, 0) & due AS dry
 FROM shut b
 CROSS JOIN rules
 LEFT JOIN arrived a ON a.outlet = b.outlet AND a.factor = b.factor AND a.day = b.day AND a.stage = b.stage
