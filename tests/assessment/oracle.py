@@ -115,6 +115,7 @@ class Group(NamedTuple):
     valid: bool = False
     ever: bool = False
     planes: frozenset[int] = frozenset()
+    is_counted: bool = False
 
 
 def start_of(day: date) -> datetime:
@@ -295,12 +296,14 @@ class Judge:
         """Judge one group; the first rule that matches wins."""
         records = self.stood(outlet, factor, hour, stage)
         if self.settings.invalid_received == "missing":
-            counted = [record for record in records if (record.flag or "N") in self.settings.good_flags]
+            # An hour of which no record has a good flag did not come.
+            counted = records if any((record.flag or "N") in self.settings.good_flags for record in records) else []
         else:
             counted = records
         found = {
             "ever": any(newest.has_mean for newest in self.newest(outlet, factor, hour)),
-            "planes": frozenset(plane for record in counted for plane in record.planes),
+            "planes": frozenset(plane for record in records for plane in record.planes),
+            "is_counted": bool(counted),
         }
         if self.is_stopped(hour, outlet, factor, stage):
             return Group("stopped", **found)
@@ -333,7 +336,9 @@ def count(fields, groups, settings):
     wanted = set(range(1, fields + 1))
     return {
         "expected_values": fields * len(transmitting),
-        "reported_values": sum(fields if group.manual else len(group.planes & wanted) for group in transmitting),
+        "reported_values": sum(
+            fields if group.manual else group.is_counted * len(group.planes & wanted) for group in transmitting
+        ),
         "expected_groups": len(groups) if settings.expected_groups == "gross" else len(due),
         "groups_not_taking_part": states["stopped"] + states["excused"] + states["checked"],
         "groups_received": sum(group.got for group in due),

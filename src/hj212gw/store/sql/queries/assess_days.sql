@@ -10,15 +10,13 @@ WITH rules AS (  -- read once, not once a row
     FROM (SELECT $1::jsonb AS r) AS given
 ), arrived AS (
     -- A flag is its own record's: what one data logger of an outlet sent with a bad one, another's good one does not mend.
-    SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.ever) AS ever, bit_or(a.mean & k.counted) AS mean,
-           bit_or(a.mean & a.good) AS good, bit_or(a.zero) AS zero, bit_or(a.mean & ~a.zero) AS flowing,
-           bit_or(a.p1 & k.counted) AS p1, bit_or(a.p2 & k.counted) AS p2, bit_or(a.p3 & k.counted) AS p3,
-           bit_or(a.p4 & k.counted) AS p4, bit_or(a.p5 & k.counted) AS p5, bit_or(a.p6 & k.counted) AS p6,
-           bit_or(a.p7 & k.counted) AS p7, bit_or(a.p8 & k.counted) AS p8
+    SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.ever) AS ever, bit_or(a.mean) AS mean,
+           bit_or(a.good) AS flagged, bit_or(a.mean & a.good) AS good, bit_or(a.zero) AS zero, bit_or(a.mean & ~a.zero) AS flowing,
+           bit_or(a.p1) AS p1, bit_or(a.p2) AS p2, bit_or(a.p3) AS p3,
+           bit_or(a.p4) AS p4, bit_or(a.p5) AS p5, bit_or(a.p6) AS p6,
+           bit_or(a.p7) AS p7, bit_or(a.p8) AS p8
     FROM arrived_days a
     JOIN (VALUES ('immediate'), ('completed')) AS s (stage) ON a.stage IS NULL OR a.stage = s.stage
-    CROSS JOIN rules
-    CROSS JOIN LATERAL (SELECT CASE WHEN only_good_counts THEN a.good ELSE -1 END AS counted) AS k
     GROUP BY a.outlet, a.factor, a.day, s.stage
 ), dry AS (  -- hours in which the flow of an outlet of water came and is zero
     SELECT a.outlet, a.day, a.stage, bit_or(a.zero) & ~bit_or(a.flowing) AS hours FROM arrived a CROSS JOIN rules
@@ -42,19 +40,19 @@ SELECT b.day, b.outlet, b.factor, b.stage, b.fields::smallint, b.listed, b.stopp
        b.device & due AS marked, h.manual, w.valid, coalesce(a.ever, 0) AS ever,
        CASE WHEN a.p1 IS NULL THEN '{0,0,0,0,0,0,0,0}' ELSE ARRAY[a.p1, a.p2, a.p3, a.p4, a.p5, a.p6, a.p7, a.p8] END AS planes,
        b.fields * hj212.hour_count(due_values) AS expected_values,
-       hj212.hour_count((coalesce(a.p1, 0) | h.manual) & due_values)
-         + CASE WHEN b.fields < 2 THEN 0 ELSE hj212.hour_count((coalesce(a.p2, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 3 THEN 0 ELSE hj212.hour_count((coalesce(a.p3, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 4 THEN 0 ELSE hj212.hour_count((coalesce(a.p4, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 5 THEN 0 ELSE hj212.hour_count((coalesce(a.p5, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 6 THEN 0 ELSE hj212.hour_count((coalesce(a.p6, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 7 THEN 0 ELSE hj212.hour_count((coalesce(a.p7, 0) | h.manual) & due_values) END
-         + CASE WHEN b.fields < 8 THEN 0 ELSE hj212.hour_count((coalesce(a.p8, 0) | h.manual) & due_values) END
+       hj212.hour_count((coalesce(a.p1 & k.counted, 0) | h.manual) & due_values)
+         + CASE WHEN b.fields < 2 THEN 0 ELSE hj212.hour_count((coalesce(a.p2 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 3 THEN 0 ELSE hj212.hour_count((coalesce(a.p3 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 4 THEN 0 ELSE hj212.hour_count((coalesce(a.p4 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 5 THEN 0 ELSE hj212.hour_count((coalesce(a.p5 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 6 THEN 0 ELSE hj212.hour_count((coalesce(a.p6 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 7 THEN 0 ELSE hj212.hour_count((coalesce(a.p7 & k.counted, 0) | h.manual) & due_values) END
+         + CASE WHEN b.fields < 8 THEN 0 ELSE hj212.hour_count((coalesce(a.p8 & k.counted, 0) | h.manual) & due_values) END
          AS reported_values,
        hj212.hour_count(CASE WHEN is_gross THEN b.listed ELSE due END) AS expected_groups,
        hj212.hour_count(b.stopped | b.excused | x.checked) AS groups_not_taking_part,
        hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups,
-       coalesce(d.zero, 0) & due AS dry
+       coalesce(d.hours, 0) & due AS dry
 FROM shut b
 CROSS JOIN rules
 LEFT JOIN arrived a ON a.outlet = b.outlet AND a.factor = b.factor AND a.day = b.day AND a.stage = b.stage
@@ -67,9 +65,10 @@ CROSS JOIN LATERAL (SELECT CASE
 CROSS JOIN LATERAL (SELECT b.listed & ~b.stopped & ~b.excused & ~x.checked AS due,
     b.listed & ~b.stopped & ~(b.excused & ~excused_values) & ~x.checked AS due_values) AS u
 CROSS JOIN LATERAL (SELECT b.manual & due AS manual) AS h
+CROSS JOIN LATERAL (SELECT CASE WHEN only_good_counts THEN a.flagged ELSE -1 END AS counted) AS k
 CROSS JOIN LATERAL (SELECT CASE WHEN only_whole_is_valid
     THEN (SELECT bit_and(p) FROM unnest((ARRAY[a.p1, a.p2, a.p3, a.p4, a.p5, a.p6, a.p7, a.p8])[1:b.fields]) AS p)
     ELSE -1 END AS whole) AS c
-CROSS JOIN LATERAL (SELECT (coalesce(a.mean, 0) & due) | h.manual AS got,
+CROSS JOIN LATERAL (SELECT (coalesce(a.mean & k.counted, 0) & due) | h.manual AS got,
     coalesce(a.good, 0) & ~coalesce(d.hours, 0) & due AS good) AS g
 CROSS JOIN LATERAL (SELECT (g.got & g.good & coalesce(c.whole, 0) & ~b.device) | h.manual AS valid) AS w

@@ -1,9 +1,8 @@
 -- Purpose: every hour of computed_days that counts against a rate, with its state and what tells the reason.
 -- Parameters: $1 rules as JSON, $2 stages. A group not received comes before its flag, that before marks.
 WITH flagged AS (
-    SELECT outlet, factor, day, 'immediate' AS stage, bit_or(good_i) AS good FROM arrived_days GROUP BY 1, 2, 3
-    UNION ALL
-    SELECT outlet, factor, day, 'completed', bit_or(good_c) FROM arrived_days GROUP BY 1, 2, 3
+    SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.good) AS good FROM arrived_days a
+    JOIN unnest($2::text[]) AS s (stage) ON a.stage IS NULL OR a.stage = s.stage GROUP BY 1, 2, 3, 4
 ), masks AS (
     SELECT c.*, w.whole, coalesce(f.good, 0) AS flagged_good,
            (c.due & ~c.valid) | (CASE $1::jsonb ->> 'not_responsible' WHEN 'validity' THEN c.due | c.excused ELSE c.due END

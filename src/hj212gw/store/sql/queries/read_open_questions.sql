@@ -10,9 +10,9 @@ WITH listed AS (SELECT outlet, max(medium) AS medium FROM base_days GROUP BY out
     GROUP BY m.outlet
 ), came AS (
     SELECT a.outlet, bool_or(a.zero <> 0 AND a.factor = ANY ($2::text[])) AS dry,
-           bool_or((a.mean_i & ~a.good_i) | (a.mean_c & ~a.good_c) <> 0) AS bad,
-           bool_or(a.mean_i & ~(a.p1_i & (a.p2_i | n.f2) & (a.p3_i | n.f3) & (a.p4_i | n.f4) & (a.p5_i | n.f5) & (a.p6_i | n.f6) & (a.p7_i | n.f7) & (a.p8_i | n.f8)) <> 0
-               OR a.mean_c & ~(a.p1_c & (a.p2_c | n.f2) & (a.p3_c | n.f3) & (a.p4_c | n.f4) & (a.p5_c | n.f5) & (a.p6_c | n.f6) & (a.p7_c | n.f7) & (a.p8_c | n.f8)) <> 0) AS part
+           bool_or(a.mean & ~a.good <> 0) AS bad,
+           bool_or(a.mean & ~(a.p1 & (a.p2 | n.f2) & (a.p3 | n.f3) & (a.p4 | n.f4) & (a.p5 | n.f5) & (a.p6 | n.f6) & (a.p7 | n.f7)
+               & (a.p8 | n.f8)) <> 0) AS part
     FROM arrived_days a
     JOIN base_days b USING (outlet, factor, day)
     CROSS JOIN LATERAL (SELECT -(b.fields < 2)::integer AS f2, -(b.fields < 3)::integer AS f3, -(b.fields < 4)::integer AS f4,
