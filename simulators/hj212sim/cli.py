@@ -276,8 +276,7 @@ def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> No
     """Write what is to be known of a city, and say so."""
     plans = [monitor.profile.plan for monitor in city.monitors if monitor.profile.plan is not None]
     try:
-        written = write_registry(city, registry_out) if registry_out else []
-        written += write_assessment(city, registry_out) if registry_out and plans else []
+        written = write_registry(city, registry_out) + write_assessment(city, registry_out) if registry_out else []
         if truth is not None:
             written.append(write_gap_truth(plans, truth) if plans else write_truth(city, truth))
     except OSError as error:

@@ -116,7 +116,7 @@ class Group(NamedTuple):
     dry: bool = False
     ever: bool = False
     planes: frozenset[int] = frozenset()
-    is_counted: bool = False
+    is_refused: bool = False  # its mean came, and counts as if it had not
 
 
 def start_of(day: date) -> datetime:
@@ -297,14 +297,13 @@ class Judge:
         """Judge one group; the first rule that matches wins."""
         records = self.stood(outlet, factor, hour, stage)
         if self.settings.invalid_received == "missing":
-            # An hour of which no record has a good flag did not come.
-            counted = records if any((record.flag or "N") in self.settings.good_flags for record in records) else []
+            counted = [record for record in records if (record.flag or "N") in self.settings.good_flags]
         else:
             counted = records
         found = {
             "ever": any(newest.has_mean for newest in self.newest(outlet, factor, hour)),
-            "planes": frozenset(plane for record in records for plane in record.planes),
-            "is_counted": bool(counted),
+            "planes": frozenset(plane for record in counted for plane in record.planes),
+            "is_refused": any(record.has_mean for record in records) and not any(record.has_mean for record in counted),
         }
         if self.is_stopped(hour, outlet, factor, stage):
             return Group("stopped", **found)
@@ -338,9 +337,7 @@ def count(fields, groups, settings):
     wanted = set(range(1, fields + 1))
     return {
         "expected_values": fields * len(transmitting),
-        "reported_values": sum(
-            fields if group.manual else group.is_counted * len(group.planes & wanted) for group in transmitting
-        ),
+        "reported_values": sum(fields if group.manual else len(group.planes & wanted) for group in transmitting),
         "expected_groups": len(groups) if settings.expected_groups == "gross" else len(due),
         "groups_not_taking_part": states["stopped"] + states["excused"] + states["checked"],
         "groups_received": sum(group.got for group in due),

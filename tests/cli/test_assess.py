@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,7 +16,12 @@ import pytest
 
 from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS
 from hj212gw.assessment.hours import HOUR_COLUMNS
+from hj212gw.assessment.losses import to_lost_hour
+from hj212gw.assessment.rules import make_rules
+from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.store.assessment import Scope, compute_days
+from hj212gw.store.figures import read_losses
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connected
 
@@ -311,6 +317,8 @@ def test_lost_hours_have_each_their_state(folder):
         ("2026-03-01T04:00", "partial", "1 of 2 values came"),
         ("2026-03-01T05:00", "partial", "1 of 2 values came, the mean did not"),
     ]
+    missing = run_folder(folder, "--explain", "--stage", "immediate", "--set", "invalid_received=missing").document
+    assert missing["lost_hours"] == document["lost_hours"]
 
 
 def test_second_row_replaces_the_first_from_its_arrival_on(folder):
@@ -424,6 +432,19 @@ def test_table_and_csv(folder, tmp_path):
     assert {row["effective"] for row in rows} == {str(Fraction(23, 24) ** 2)}
     assert {row["highest"] for row in rows} == {"23/24"}
     assert rows[0]["passed"] == "false"
+
+
+def test_workbook(folder, tmp_path):
+    """A workbook is whole, with lost hours and ranges; in a folder its name says what it is of."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    result = run("--from-csv", folder.write(), *NOW, "--xlsx", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    (path,) = tmp_path.glob("*.xlsx")
+    assert "2026-03-01" in path.name
+    with zipfile.ZipFile(path) as file:
+        names = file.read("xl/workbook.xml").decode()
+    assert all(name in names for name in ("丢失小时", "区间")), names
 
 
 def test_bad_lines_compute_nothing(folder):
@@ -610,3 +631,29 @@ async def count_rows(dsn):
     """How many figures an assessment left in the database."""
     async with connected(dsn, name="test") as connection:
         return await connection.fetchval("SELECT (SELECT count(*) FROM hj212.rate_counts)")
+
+
+async def compare_with_view(dsn):
+    """The lost hours as `--explain` tells them, and as the view tells those of the same groups."""
+    rules = make_rules(AssessmentSettings(vouchers="ignored"))
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    async with connected(dsn, name="test") as connection, connection.transaction():
+        await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
+        told = [to_lost_hour(loss, rules) async for loss in read_losses(connection, rules, ("immediate", "completed"))]
+        columns = ", ".join(row["attname"] for row in await connection.fetch(COLUMNS_OF_DAYS))
+        await connection.execute(f"INSERT INTO hj212.assessed_days ({columns}) SELECT {columns} FROM computed_days")
+        rows = await connection.fetch("SELECT outlet, factor, hour, stage, state FROM hj212.v_lost_hours")
+    return sorted(lost[:5] for lost in told), sorted(map(tuple, rows))
+
+
+COLUMNS_OF_DAYS = """SELECT attname FROM pg_attribute WHERE attrelid = 'hj212.assessed_days'::regclass
+    AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+
+
+def test_lost_hours_are_those_of_the_view(folder, postgres_dsn):
+    """`--explain` and v_lost_hours say the same of the same groups."""
+    make_city(folder, 8)
+    asyncio.run(fill_database(postgres_dsn, folder))
+    told, viewed = asyncio.run(compare_with_view(postgres_dsn))
+    assert len(told) > 50
+    assert told == viewed

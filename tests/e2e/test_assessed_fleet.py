@@ -136,8 +136,7 @@ class Trial:
     async def send(self):
         """Register the fleet, start the gateway and let the days pass; return the fleet's report."""
         files = write_registry(self.city, self.folder / "registry")
-        code, out, err = await asyncio.to_thread(run_cli, "registry", "import", *files, "--dsn", self.gateway.dsn)
-        assert code == 0, out + err
+        await self.import_files(files)
         origin = datetime.now(UTC) + timedelta(seconds=secs(START_SECS))
         self.gateway.env |= {
             "HJ212GW_CLOCK__EPOCH": EPOCH.isoformat(),
@@ -153,29 +152,14 @@ class Trial:
 
     async def load_lists(self):
         """Bring the base list and the marks into the database."""
-        base_list, marks = write_assessment(self.city, self.folder / "registry")
-        with base_list.open(newline="") as file:
-            rows = [
-                (row["outlet"], row["factor"], int(row["fields"]), read_time(row["valid_from"]))
-                for row in csv.DictReader(file)
-            ]
-        await self.connection.executemany(
-            "INSERT INTO hj212.base_list (outlet, factor, fields, valid_from) VALUES ($1, $2, $3, $4)", rows
-        )
-        with marks.open(newline="") as file:
-            for row in csv.DictReader(file):
-                times = [read_time(row[name]) for name in ("from", "to", "recorded_at")]
-                mark_id = await self.connection.fetchval(
-                    "INSERT INTO hj212.marks (outlet, factor, kind, source, author, from_at, to_at, recorded_at)"
-                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING mark_id",
-                    *(row[name] for name in ("outlet", "factor", "kind", "source", "author")),
-                    *times,
-                )
-                if row["state"] == "void":
-                    await self.connection.execute(
-                        "INSERT INTO hj212.mark_events (mark_id, event, by_whom) VALUES ($1, 'void', 'city')", mark_id
-                    )
-        return base_list
+        files = write_assessment(self.city, self.folder / "registry")
+        await self.import_files(files)
+        return files[0]
+
+    async def import_files(self, files):
+        """Import files of the registry."""
+        code, out, err = await asyncio.to_thread(run_cli, "registry", "import", *files, "--dsn", self.gateway.dsn)
+        assert code == 0, out + err
 
     async def compute(self):
         """Compute every group of the run as of its end."""
@@ -190,11 +174,6 @@ class Trial:
             )
             for row in rows
         }
-
-
-def read_time(text):
-    """Read a moment of a file."""
-    return datetime.fromisoformat(text).replace(tzinfo=WIRE_ZONE)
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ async def test_registry_alone_needs_no_gateway(tmp_path):
     code, out, err = await run("fleet", "--preset", "yuxi", "--registry-out", tmp_path)
     assert (code, out) == (0, "")
     assert "173 enterprises, 600 monitors" in err
-    assert {path.name for path in tmp_path.iterdir()} == set(COLUMNS)
+    assert {path.name for path in tmp_path.iterdir()} == {*COLUMNS, "base_list.csv"}
 
 
 async def test_sigterm_ends_a_run_in_order(tmp_path):

@@ -16,13 +16,13 @@ from hj212gw.assessment.figures import (
     make_figure,
     order_of,
     pool_cells,
-    start_of,
 )
 from hj212gw.assessment.losses import to_lost_hour
 from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Ranges
 from hj212gw.assessment.rates import Policy
 from hj212gw.assessment.reports import PERIODS, Figure, LostHour, Report, Spread
 from hj212gw.assessment.rules import make_rules
+from hj212gw.assessment.stages import start_of
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.protocol.times import WIRE_ZONE

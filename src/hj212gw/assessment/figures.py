@@ -1,14 +1,14 @@
 """From counts of outlets to figures of outlets, enterprises, counties and the city (assessment.md section 6)."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
 from hj212gw.assessment.rates import Counts, Policy, Rate, compute_rate, is_passed, mean_of, pool
 from hj212gw.assessment.reports import LEVELS, STAGES, Figure
+from hj212gw.assessment.stages import start_of, voucher_due
 from hj212gw.config_assessment import AssessmentSettings
-from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.store.assessment import Rules
 from hj212gw.store.figures import Cell
 
@@ -17,7 +17,6 @@ ALL_LEFT_OUT = "stopped or excused all the time"
 NOTHING_DUE = "nothing is due"
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
-_VOUCHER_DAY = 11  # vouchers are there by the end of the 10th of the next month
 
 Key = tuple[str, str, date, str]  # level, id, period_start, stage
 Days = dict[date | None, Counts]  # one entry where days are pooled
@@ -143,8 +142,7 @@ def is_provisional(last_day: date, stage: str, rules: Rules, now: datetime) -> b
         return now <= ended_at + rules.immediate_after
     final_at = ended_at + rules.completed_after
     if rules.values["vouchers"] == "required":
-        month = last_day.replace(day=1) + timedelta(days=31)
-        final_at = max(final_at, start_of(month.replace(day=_VOUCHER_DAY)))
+        final_at = max(final_at, voucher_due(last_day))
     return now <= final_at
 
 
@@ -157,11 +155,6 @@ def last_day_of(period: str, period_start: date, to_day: date) -> date:
         months = period_start.month - 1 + _MONTHS[period]
         end = date(period_start.year + months // 12, months % 12 + 1, 1)
     return min(end, to_day) - timedelta(days=1)
-
-
-def start_of(day: date) -> datetime:
-    """Return the first moment of a day of UTC+8."""
-    return datetime(day.year, day.month, day.day, tzinfo=WIRE_ZONE).astimezone(UTC)
 
 
 def _add(days: Days, day: date | None, counts: Counts) -> None:

@@ -21,7 +21,7 @@ def _explain(loss: Loss, day_start: datetime, rules: Rules) -> str:
         return _explain_late(loss, day_start, rules)
     if loss.state == "partial":
         return f"{loss.came} of {loss.fields} values came{'' if loss.has_mean else ', the mean did not'}"
-    if loss.state == "flag" and not loss.has_good_flag:
+    if loss.state == "flag" and not loss.is_dry:
         return f"its data flag is not {' or '.join(rules.good_flags)}"
     return {
         "missing": "nothing came",

@@ -32,6 +32,7 @@ class Masks(NamedTuple):
         ever: the mean came, whenever.
         planes: by field, the hours it came in time.
         dry: due, but the outlet has no flow.
+        refused: came in time, but by its flag it counts as if it had not.
     """
 
     fields: int
@@ -48,6 +49,7 @@ class Masks(NamedTuple):
     ever: int = 0
     planes: tuple[int, ...] = (0,) * 8
     dry: int = 0
+    refused: int = 0
 
 
 class Verdict(NamedTuple):
@@ -107,8 +109,6 @@ def _count(masks: Masks, bit: int, settings: Mapping[str, Any]) -> Counts:
     is_out = bool((masks.stopped | masks.excused | masks.checked) & bit)
     owes_values = is_due or (settings.get("not_responsible") == "validity" and bool(masks.excused & bit))
     reported = masks.fields if masks.manual & bit else len(_present(masks, bit))
-    if not masks.manual & bit and _is_taken_as_missing(masks, bit, settings):
-        reported = 0
     return Counts(
         expected_values=masks.fields if owes_values else 0,
         reported_values=reported if owes_values else 0,
@@ -123,11 +123,6 @@ def _present(masks: Masks, bit: int) -> list[int]:
     return [place for place in range(masks.fields) if masks.planes[place] & bit]
 
 
-def _is_taken_as_missing(masks: Masks, bit: int, settings: Mapping[str, Any]) -> bool:
-    """Tell whether a record counts as if it had not come because of its flag; no flow is no flag."""
-    return settings.get("invalid_received") == "missing" and not (masks.good | masks.dry) & bit
-
-
 def _judge_left_out(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, Any]) -> tuple[str, str]:
     if masks.stopped & bit:
         return "stopped", (
@@ -140,7 +135,7 @@ def _judge_left_out(masks: Masks, bit: int, counts: Counts, settings: Mapping[st
             f" {settings.get('not_responsible_minutes')} minutes, by a mark known in time: does not take part"
         )
         if counts.reported_values < counts.expected_values:
-            return _state_of_loss(masks, bit, settings), f"{rule} in validity; its values are due in transmission"
+            return _state_of_loss(masks, bit), f"{rule} in validity; its values are due in transmission"
         return "excused", rule
     return "checked", (
         "assessment.md section 3, rule 4: an automatic standard-sample check, of its first"
@@ -160,11 +155,11 @@ def _judge_due(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, An
             "valid",
             "assessment.md section 3, rule 5: received in time, with a good flag, enough minutes free of device marks",
         )
-    state = _state_of_loss(masks, bit, settings)
+    state = _state_of_loss(masks, bit)
     return state, f"assessment.md section 3, rule 5: {_describe_loss(state, masks, bit, settings)}"
 
 
-def _state_of_loss(masks: Masks, bit: int, settings: Mapping[str, Any]) -> str:
+def _state_of_loss(masks: Masks, bit: int) -> str:
     is_valid = bool(masks.valid & bit)
     has_mean = bool(masks.planes[0] & bit)
     if masks.got & bit:
@@ -173,7 +168,7 @@ def _state_of_loss(masks: Masks, bit: int, settings: Mapping[str, Any]) -> str:
         return "partial" if masks.good & bit or is_valid else "flag"
     if has_mean and (masks.due & bit == 0):
         return "partial"
-    if has_mean and settings.get("invalid_received") == "missing":
+    if masks.refused & bit:
         return "flag"
     if masks.ever & bit:
         return "late"

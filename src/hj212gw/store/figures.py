@@ -65,7 +65,7 @@ class Loss(NamedTuple):
         came: how many came by the cut-off.
         state: missing, late, flag, mark or partial.
         has_mean: whether the mean is among them.
-        has_good_flag: as sent.
+        is_dry: whether the flow of its outlet came and is zero.
     """
 
     outlet: str
@@ -77,7 +77,7 @@ class Loss(NamedTuple):
     came: int
     state: str
     has_mean: bool
-    has_good_flag: bool
+    is_dry: bool
 
 
 async def read_policies(connection: Connection) -> dict[str, dict[str, Any]]:

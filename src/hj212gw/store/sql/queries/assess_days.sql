@@ -10,13 +10,15 @@ WITH rules AS (  -- read once, not once a row
     FROM (SELECT $1::jsonb AS r) AS given
 ), arrived AS (
     -- A flag is its own record's: what one data logger of an outlet sent with a bad one, another's good one does not mend.
-    SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.ever) AS ever, bit_or(a.mean) AS mean,
-           bit_or(a.good) AS flagged, bit_or(a.mean & a.good) AS good,
-           bit_or(a.p1) AS p1, bit_or(a.p2) AS p2, bit_or(a.p3) AS p3,
-           bit_or(a.p4) AS p4, bit_or(a.p5) AS p5, bit_or(a.p6) AS p6,
-           bit_or(a.p7) AS p7, bit_or(a.p8) AS p8
+    SELECT a.outlet, a.factor, a.day, s.stage, bit_or(a.ever) AS ever, bit_or(a.mean & k.counted) AS mean,
+           bit_or(a.mean) AS came, bit_or(a.mean & a.good) AS good,
+           bit_or(a.p1 & k.counted) AS p1, bit_or(a.p2 & k.counted) AS p2, bit_or(a.p3 & k.counted) AS p3,
+           bit_or(a.p4 & k.counted) AS p4, bit_or(a.p5 & k.counted) AS p5, bit_or(a.p6 & k.counted) AS p6,
+           bit_or(a.p7 & k.counted) AS p7, bit_or(a.p8 & k.counted) AS p8
     FROM arrived_days a
     JOIN (VALUES ('immediate'), ('completed')) AS s (stage) ON a.stage IS NULL OR a.stage = s.stage
+    CROSS JOIN rules
+    CROSS JOIN LATERAL (SELECT CASE WHEN only_good_counts THEN a.good ELSE -1 END AS counted) AS k
     GROUP BY a.outlet, a.factor, a.day, s.stage
 ), dry AS (  -- hours in which the flow of an outlet of water came and is zero
     SELECT a.outlet, a.day, s.stage, bit_or(a.zero) & ~bit_or(a.mean & ~a.zero) AS hours
@@ -44,7 +46,7 @@ WITH rules AS (  -- read once, not once a row
     OFFSET 0  -- here and below: what a step finds is computed once, not wherever a later one uses it
 ), met AS (
     SELECT b.*, coalesce(a.ever, 0) AS ever, coalesce(a.mean, 0) AS mean, coalesce(a.good, 0) AS flagged_good,
-           CASE WHEN only_good_counts THEN coalesce(a.flagged, 0) ELSE -1 END AS counted, coalesce(d.hours, 0) AS zero,
+           coalesce(a.came, 0) AS came, coalesce(d.hours, 0) AS zero,
            coalesce(a.p1, 0) AS p1, coalesce(a.p2, 0) AS p2, coalesce(a.p3, 0) AS p3, coalesce(a.p4, 0) AS p4, coalesce(a.p5, 0) AS p5,
            coalesce(a.p6, 0) AS p6, coalesce(a.p7, 0) AS p7, coalesce(a.p8, 0) AS p8,
            CASE WHEN b.checking = 0 THEN 0 WHEN is_exempt_by_point THEN b.checking & f.of_point
@@ -65,24 +67,25 @@ WITH rules AS (  -- read once, not once a row
     OFFSET 0
 ), judged AS (
     SELECT day, outlet, factor, stage, fields, listed, stopped, excused, checked, due, due_values, is_gross, ever,
-           p1, p2, p3, p4, p5, p6, p7, p8, counted, ((mean & counted) | covered) & due AS got, flagged_good & ~zero & due AS good,
+           p1, p2, p3, p4, p5, p6, p7, p8, (mean | covered) & due AS got, flagged_good & ~zero & due AS good,
            device & due AS marked, covered & due AS manual, zero & due AS dry,
-           ((mean & counted & flagged_good & ~zero & whole & ~device) | covered) & due AS valid
+           ((mean & flagged_good & ~zero & whole & ~device) | covered) & due AS valid,
+           came & ~mean & due_values & ~(covered & due) AS refused
     FROM owed
     OFFSET 0
 )
 SELECT day, outlet, factor, stage, fields::smallint, listed, stopped, excused, checked, due, got, good, marked, manual, valid,
        ever, ARRAY[p1, p2, p3, p4, p5, p6, p7, p8] AS planes, fields * hj212.hour_count(due_values) AS expected_values,
-       hj212.hour_count(((p1 & counted) | manual) & due_values)
-         + CASE WHEN fields < 2 THEN 0 ELSE hj212.hour_count(((p2 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 3 THEN 0 ELSE hj212.hour_count(((p3 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 4 THEN 0 ELSE hj212.hour_count(((p4 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 5 THEN 0 ELSE hj212.hour_count(((p5 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 6 THEN 0 ELSE hj212.hour_count(((p6 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 7 THEN 0 ELSE hj212.hour_count(((p7 & counted) | manual) & due_values) END
-         + CASE WHEN fields < 8 THEN 0 ELSE hj212.hour_count(((p8 & counted) | manual) & due_values) END
+       hj212.hour_count((p1 | manual) & due_values)
+         + CASE WHEN fields < 2 THEN 0 ELSE hj212.hour_count((p2 | manual) & due_values) END
+         + CASE WHEN fields < 3 THEN 0 ELSE hj212.hour_count((p3 | manual) & due_values) END
+         + CASE WHEN fields < 4 THEN 0 ELSE hj212.hour_count((p4 | manual) & due_values) END
+         + CASE WHEN fields < 5 THEN 0 ELSE hj212.hour_count((p5 | manual) & due_values) END
+         + CASE WHEN fields < 6 THEN 0 ELSE hj212.hour_count((p6 | manual) & due_values) END
+         + CASE WHEN fields < 7 THEN 0 ELSE hj212.hour_count((p7 | manual) & due_values) END
+         + CASE WHEN fields < 8 THEN 0 ELSE hj212.hour_count((p8 | manual) & due_values) END
          AS reported_values,
        hj212.hour_count(CASE WHEN is_gross THEN listed ELSE due END) AS expected_groups,
        hj212.hour_count(stopped | excused | checked) AS groups_not_taking_part,
-       hj212.hour_count(got) AS groups_received, hj212.hour_count(valid) AS valid_groups, dry
+       hj212.hour_count(got) AS groups_received, hj212.hour_count(valid) AS valid_groups, dry, refused
 FROM judged
