@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md")
-EXAMPLES = ("config/*.toml", "config/*.csv", "config/registry/*.csv")
+EXAMPLES = ("compose.yaml", "config/*.toml", "config/*.csv", "config/registry/*.csv", "config/systemd/*.service")
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
