@@ -327,8 +327,9 @@ async def test_up_starts_during_an_upgrade(home):
                 run_cli, "db", "upgrade-embedded", "--data-dir", home / "data", timeout=180
             )
             assert code == 0, err
-        await wait_until(lambda: _is("the database is back" in gateway.log()))
+        await wait_until(lambda: _is(gateway.log().count("the database is back") == 1))
         await assert_exactly_once(gateway.ready["dsn"], loggers[0].acked)
+        assert int(await ask(gateway.ready["dsn"], "SHOW server_version_num")) // 10_000 == NEWEST
         assert await asyncio.to_thread(gateway.stop) == 0
         gateway.assert_quiet()
     finally:

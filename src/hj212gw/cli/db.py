@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hj212gw.cli import chain, options
-from hj212gw.cli.output import print_data, print_json, say
+from hj212gw.cli.output import Progress, print_data, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.config import Settings
@@ -89,7 +89,13 @@ async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str
     async with connected(dsn, name="hj212gw migrate") as connection:
         if dry_run:
             return (await read_state(connection)).pending
-        return await migrate(connection, now=make_clock(settings).now())
+        pending = (await read_state(connection)).pending
+        with Progress("migrating") as progress:
+            return await migrate(
+                connection,
+                now=make_clock(settings).now(),
+                on_step=lambda name: progress.show(pending.index(name) / len(pending), name),
+            )
 
 
 async def _status(dsn: str) -> dict[str, Any]:

@@ -185,7 +185,8 @@ class EmbeddedServer:
         if major not in (None, programs.major):
             message = (
                 f"{self.data_dir} was made by PostgreSQL {major}, the programs in {programs.bin_dir} are "
-                f"{programs.major}: install PostgreSQL {major}, then move on with hj212gw db upgrade-embedded"
+                f"{programs.major}: install PostgreSQL {major}, then move on with hj212gw db upgrade-embedded, "
+                "or restore a dump into another --data-dir"
             )
             raise ConfigError(message)
         self._launcher, programs = await asyncio.to_thread(

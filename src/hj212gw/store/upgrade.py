@@ -93,7 +93,7 @@ class EmbeddedUpgrade:
             raise ConfigError(f"{self._data_dir} is not there: give the --data-dir of the gateway")
         lock = await self._lock()
         try:
-            plan = self._resume() or self._begin()
+            plan = self._resume() or self._begin_or_leave()
             return None if plan is None else await self._carry_out(plan)
         finally:
             lock.release()
@@ -109,11 +109,19 @@ class EmbeddedUpgrade:
     def _resume(self) -> _Plan | None:
         """Read the plan of an upgrade that was cut off."""
         if not (self._folder / _PLAN).exists():
-            self._clear()  # cut off before it had one
-            return None
+            return None  # cut off before it had one
         text = json.loads((self._folder / _PLAN).read_text())
         self._tell("an upgrade was cut off: going on with it")
         return self._find_programs(text["old"], text["new"], Path(text["kept"]))
+
+    def _begin_or_leave(self) -> _Plan | None:
+        plan = None
+        try:
+            plan = self._begin()
+        finally:
+            if plan is None:
+                self._clear()
+        return plan
 
     def _begin(self) -> _Plan | None:
         """Decide what to do, and refuse what cannot end well, before anything is touched."""
@@ -131,7 +139,7 @@ class EmbeddedUpgrade:
             raise ConfigError(f"{kept} is in the way, the old directory would be kept there: move it away")
         plan = self._find_programs(major, newest.major, kept)
         self._check_disk()
-        self._folder.mkdir(mode=0o711)  # another account may run the new server in it
+        self._folder.mkdir(mode=0o711, exist_ok=True)  # another account may run the new server in it
         _write(self._folder / _PLAN, json.dumps({"old": major, "new": newest.major, "kept": str(kept)}))
         sync_folder(self._folder.parent)
         return plan
