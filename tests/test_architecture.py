@@ -64,7 +64,7 @@ HOMES = {
     "cryptography": ("protocol/cipher.py",),
     "sqlite3": ("journal/",),
 }
-PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py")
+PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py", "assessment/verdicts.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}
 PURE_LIBRARIES = {"crcmod", "cryptography"}
 

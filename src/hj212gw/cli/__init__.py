@@ -12,7 +12,7 @@ from hj212gw.errors import ConfigError, Hj212Error, JournalCorrupt, PositionMove
 
 _COMMANDS = (
     "up", "serve", "aggregate", "db", "registry", "evidence", "decode", "encode", "journal", "config", "doctor",
-    "replay",
+    "replay", "why",
 )  # fmt: skip
 
 FAILED, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4

@@ -37,7 +37,8 @@ SELECT b.day, b.outlet, b.factor, b.stage, b.fields::smallint, b.listed, b.stopp
            + hj212.hour_count(((v.planes[8] & c.counted) | h.manual) & due_values) * (b.fields >= 8)::integer END AS reported_values,
        hj212.hour_count(CASE r ->> 'expected_groups' WHEN 'gross' THEN b.listed ELSE due END) AS expected_groups,
        hj212.hour_count(b.stopped | b.excused | x.checked) AS groups_not_taking_part,
-       hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups
+       hj212.hour_count(g.got) AS groups_received, hj212.hour_count(w.valid) AS valid_groups,
+       coalesce(d.zero, 0) & due AS dry
 FROM shut b
 CROSS JOIN rules
 LEFT JOIN arrived a ON a.outlet = b.outlet AND a.factor = b.factor AND a.day = b.day
