@@ -26,7 +26,9 @@ INSERT INTO hj212.data_loggers (mn, outlet, role) VALUES
 @pytest.fixture
 async def connection(postgres_dsn):
     """A connection to a migrated database with a registry."""
-    connection = await asyncpg.connect(postgres_dsn, server_settings={"search_path": "hj212, public", "timezone": "UTC"})
+    connection = await asyncpg.connect(
+        postgres_dsn, server_settings={"search_path": "hj212, public", "timezone": "UTC"}
+    )
     await migrate(connection, now=NOW)
     await connection.execute(REGISTRY)
     yield connection
@@ -54,7 +56,10 @@ async def add_mark(connection, kind, start, end, *, outlet="w1", factor="*", val
     )  # fmt: skip
     if state:
         await connection.execute(
-            "INSERT INTO mark_events (mark_id, event, by_whom, at) VALUES ($1, $2, 'wang', $3)", number, state, local(end)
+            "INSERT INTO mark_events (mark_id, event, by_whom, at) VALUES ($1, $2, 'wang', $3)",
+            number,
+            state,
+            local(end),
         )
     return number
 
@@ -71,7 +76,10 @@ async def list_base(connection, *rows):
 async def lost_hours(connection, moment, where="true"):
     """Stage, hour, state, what is lost and what can be done, of the day."""
     rows = await connection.fetch(
-        f"SELECT * FROM lost_hours($1, $2, $3) WHERE {where} ORDER BY stage DESC, hour, factor", DAY, DAY + timedelta(1), moment
+        f"SELECT * FROM lost_hours($1, $2, $3) WHERE {where} ORDER BY stage DESC, hour, factor",
+        DAY,
+        DAY + timedelta(1),
+        moment,
     )
     return [{**row, "h": int((row["hour"] - START) / HOUR)} for row in rows]
 
@@ -107,7 +115,9 @@ async def test_every_loss_has_its_state(postgres_dsn, connection):
     await prepare_losses(postgres_dsn, connection)
     await aggregate(postgres_dsn, NOW)
     rows = await lost_hours(connection, NOW)
-    seen = {(row["stage"], row["factor"], row["h"]): (row["state"], row["group_lost"], row["values_lost"]) for row in rows}
+    seen = {
+        (row["stage"], row["factor"], row["h"]): (row["state"], row["group_lost"], row["values_lost"]) for row in rows
+    }
     for stage in ("immediate", "completed"):
         own = {key[1:]: value for key, value in seen.items() if key[0] == stage}
         late = {("w01018", 2): ("late", True, 1), ("w00000", 2): ("late", True, 2)} if stage == "immediate" else {}
@@ -258,7 +268,9 @@ async def test_manual_value_stands_for_its_hour(postgres_dsn, connection):
     await list_base(connection, ("w1", "w01018", 1))
     for start, value in (("00", 40), ("01", 42), ("02", 44), ("03", 46)):
         end = f"2026-03-02T{int(start) + 1:02}:00"
-        await add_mark(connection, "manual", f"2026-03-02T{start}:00", end, factor="w01018", value=value, state="accepted")
+        await add_mark(
+            connection, "manual", f"2026-03-02T{start}:00", end, factor="w01018", value=value, state="accepted"
+        )
     await store(postgres_dsn, [cod(0, 999, flag="D"), cod(4, 50)])
     await aggregate(postgres_dsn, NOW)
     rows = await hours(connection, "mean, source, is_valid, data_flag")
@@ -268,7 +280,9 @@ async def test_manual_value_stands_for_its_hour(postgres_dsn, connection):
     ]
 
 
-async def day_of(connection, factor, columns="mean, plain_mean, method, is_valid, reason", *, outlet="w1", rule="hj76_20h"):
+async def day_of(
+    connection, factor, columns="mean, plain_mean, method, is_valid, reason", *, outlet="w1", rule="hj76_20h"
+):
     """A day's row, which the view and the function give alike."""
     (row,) = await connection.fetch(
         f"SELECT {columns} FROM daily_means($1, $2, $3) WHERE outlet = $4 AND factor = $5",
