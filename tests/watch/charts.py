@@ -16,7 +16,7 @@ STATES = {
     "T": "#ff780a",
     "B": "#8a0f1c",
 }
-FONT = 'font-family="sans-serif"'
+FONT = 'font-family="WenQuanYi Zen Hei, Noto Sans CJK SC, sans-serif"'
 TABLE_ROWS, TABLE_COLUMNS, LEGEND = 9, 9, 6
 HIGH = ("red", "orange", "green", "text")
 
@@ -82,7 +82,7 @@ def _table(panel, rows, w, h):
     shares = {
         field["matcher"]["options"]: field["properties"][0]["value"] for field in panel["fieldConfig"]["overrides"]
     }
-    share, letters = w / len(names), int(w / len(names) / 7)
+    share, letters = w / len(names), int(w / len(names) / 7.5)
     parts = [_text(place * share, 12, name, 11, "#222", weight="bold") for place, name in enumerate(names)]
     for line, row in enumerate(rows[: min(TABLE_ROWS, int(h / 20) - 1)], 1):
         for place, name in enumerate(names):
@@ -109,7 +109,7 @@ def _axes(series, h, w, unit, top):
     first, last = min(times), max(times)
     span = max(last - first, timedelta(seconds=1))
     marks = "".join(_text(n * (w - 60) / 4, h, show(first + n * span / 4), 10) for n in range(5))
-    bounds = _text(0, 10, show(top, unit), 10)
+    bounds = "" if top is None else _text(0, 10, show(top, unit), 10)
     return first, span, marks + bounds
 
 
@@ -158,7 +158,7 @@ def _bars(panel, series, w, h):
 
 def _states(panel, rows, w, h):
     series = read_series(rows)
-    first, span, drawn = _axes(series, h - 4, w, "", 0)
+    first, span, drawn = _axes(series, h - 4, w, "", None)
     tall, parts = (h - 24) / len(series), [drawn]
     for line, (name, points) in enumerate(series.items()):
         parts.append(_text(0, line * tall + tall * 0.7, name[:10], 10))
