@@ -70,7 +70,7 @@ def panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], **
         "custom": more.get("custom", {}),
         "mappings": more.get("mappings", []),
     }
-    for name in ("decimals", "min", "max", "noValue"):
+    for name in ("decimals", "min", "max", "noValue", "displayName"):
         if name in more:
             defaults[name] = more[name]
     return {
@@ -413,7 +413,9 @@ def make_outlet() -> Panel:
         }
     ]
     timeline = {"showValue": "never", "mergeValues": True, "legend": {"displayMode": "list", "placement": "bottom"}}
-    pivot = [{"id": "prepareTimeSeries", "options": {"format": "multi"}}]
+    # A series of texts is no time series to Grafana's PostgreSQL: a table, cut into a row for each factor.
+    cut = {"fields": ["metric"], "keepFields": False, "naming": {"asLabels": True}}
+    pivot = [{"id": "partitionByValues", "options": cut}]
     panels = [
         row("Outlet · 排放口"),
         table("Who · 基本信息", OUTLET["who"], 16) | {"gridPos": {"w": 16, "h": 4}},
@@ -433,9 +435,10 @@ def make_outlet() -> Panel:
         panel(
             "state-timeline",
             "Flags of hours · 小时数据标记",
-            [select(OUTLET["flags"], is_series=True)],
+            [select(OUTLET["flags"])],
             (WIDTH, 8),
             mappings=flags,
+            displayName="${__field.labels.metric}",
             options=timeline,
             transformations=pivot,
         ),
