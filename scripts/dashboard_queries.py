@@ -78,12 +78,16 @@ WHERE o.outlet = '$outlet' ORDER BY o.valid_from DESC NULLS LAST LIMIT 5""",
 FROM hj212.v_rates
 WHERE level = 'outlet' AND id = '$outlet' AND policy = 'national_platform_v2' AND period = 'month'
   AND period_start = date_trunc('month', {_TODAY}::timestamp)::date""",
-    "real-time data": f"""SELECT {_BIN.format("data_time")} AS time,
-       coalesce(factor_name, factor) || coalesce(' ' || unit, '') AS metric, avg(rtd * scale) AS value
-FROM hj212.v_readings
-WHERE cn = '2011' AND outlet = '$outlet' AND coalesce(catalogue_factor, factor) IN ($factor)
-  AND $__timeFilter(data_time)
-GROUP BY 1, 2 ORDER BY 1""",
+    # Texts are put together after the means are taken: of two days there are tens of thousands of values.
+    "real-time data": f"""SELECT time, coalesce(factor_name, factor) || coalesce(' ' || unit, '') AS metric, value
+FROM (
+    SELECT {_BIN.format("data_time")} AS time, factor, factor_name, unit, avg(rtd * scale) AS value
+    FROM hj212.v_readings
+    WHERE cn = '2011' AND outlet = '$outlet' AND coalesce(catalogue_factor, factor) IN ($factor)
+      AND $__timeFilter(data_time)
+    GROUP BY 1, 2, 3, 4
+) AS means
+ORDER BY 1""",
     "hours": """SELECT hour AS time, coalesce(factor_name, factor) || coalesce(' ' || unit, '') AS metric, mean AS value
 FROM hj212.v_hourly
 WHERE outlet = '$outlet' AND factor IN ($factor) AND $__timeFilter(data_time)
@@ -97,10 +101,11 @@ ORDER BY 1""",
 FROM hj212.v_hourly
 WHERE outlet = '$outlet' AND factor IN ($factor) AND $__timeFilter(data_time)
 ORDER BY 1""",
-    "packets": """SELECT date_bin(greatest('$__interval'::interval, '10 min'), received_at, timestamptz '2000-01-01 00:00+08') AS time,
-       cn AS metric, count(*) AS value
-FROM hj212.v_packets
-WHERE mn IN (SELECT mn FROM hj212.v_loggers WHERE outlet = '$outlet') AND $__timeFilter(received_at)
+    # Of readings, which are found by data logger; packets are found by day alone.
+    "uploads": """SELECT date_bin(greatest('$__interval'::interval, '10 min'), received_at, timestamptz '2000-01-01 00:00+08') AS time,
+       cn AS metric, count(DISTINCT (mn, data_time)) AS value
+FROM hj212.v_readings
+WHERE cn IN ('2011', '2031', '2051', '2061') AND outlet = '$outlet' AND $__timeFilter(data_time)
 GROUP BY 1, 2 ORDER BY 1""",
     "delays": """SELECT hour AS time, 'hours · 小时' AS metric,
        max(extract(epoch FROM received_at - hour - interval '1 hour'))::double precision AS value

@@ -444,8 +444,8 @@ def make_outlet() -> Panel:
         ),
         row("Arrivals and gaps · 到达与缺口"),
         lines(
-            "Packets by command · 数据包数",
-            [select(OUTLET["packets"], is_series=True)],
+            "Uploads by command · 上传次数",
+            [select(OUTLET["uploads"], is_series=True)],
             12,
             custom={"drawStyle": "bars", "fillOpacity": 70},
         ),
@@ -460,7 +460,7 @@ def make_outlet() -> Panel:
         query_variable("factor", "Factor · 因子"),
         stage_variable(),
     ]
-    return dashboard("hj212gw-outlet", "Outlet · 排放口", variables, panels, since="now-2d", refresh="1m")
+    return dashboard("hj212gw-outlet", "Outlet · 排放口", variables, panels, since="now-24h", refresh="1m")
 
 
 def make_all() -> dict[Path, str]:

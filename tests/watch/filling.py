@@ -43,13 +43,6 @@ CROSS JOIN LATERAL generate_series($1::timestamptz, $2::timestamptz - interval '
 CROSS JOIN LATERAL (SELECT {_DICE.format(moment="extract(epoch FROM t)::bigint / 30")} AS dice) AS x
 WHERE NOT (l.logger_id % 30 = 7 AND t > $3)
 """
-_PACKETS = """
-INSERT INTO hj212.packets (qn_at, received_at, flag, digest, mn, st, cn, qn, edition, peer, state, raw)
-SELECT DISTINCT r.data_time, r.received_at, 5, decode(md5(l.mn || r.cn || r.data_time), 'hex'), l.mn, r.st, r.cn,
-       to_char(r.data_time, 'YYYYMMDDHH24MISS') || '000', '2017', '10.0.0.7:1', 'stored', convert_to(repeat('##', 250), 'UTF8')
-FROM hj212.{table} r JOIN hj212.loggers l USING (logger_id) WHERE r.data_time >= $1 AND r.data_time < $2
-ON CONFLICT DO NOTHING
-"""
 _ACTIVITY = """
 INSERT INTO hj212.logger_activity (mn, last_packet_at, last_data_time, clock_skew_secs)
 SELECT mn, CASE WHEN logger_id % 30 = 7 THEN $1::timestamptz - interval '5 hours' ELSE $1 END, $1,
@@ -78,8 +71,6 @@ async def fill(dsn, *, monitors, days, rtd, now=None):
             await connection.execute(_HOURS, begins, ends, silent_from)
             begins = ends
         await connection.execute(_RTD, now.replace(second=0, microsecond=0) - rtd, now, silent_from)
-        for table in ("readings_rtd", "readings_hour"):
-            await connection.execute(_PACKETS.format(table=table), now - rtd, now)
         await connection.execute(_ACTIVITY, now)
         await connection.execute(_LIMITS)
         await connection.execute("UPDATE hj212.assessment_state SET first_day = hj212.local_day($1)", first)

@@ -11,7 +11,7 @@ import asyncpg
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config" / "grafana" / "dashboards"
 DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
-INTERVALS = {"now-2d": timedelta(days=2), "now-30d": timedelta(days=30), "now-6h": timedelta(hours=6)}
+INTERVALS = {"now-24h": timedelta(hours=24), "now-30d": timedelta(days=30), "now-6h": timedelta(hours=6)}
 POINTS = 1000  # about as many as a panel is wide
 OF_POSTGRES, OF_PROMETHEUS = "${postgres}", "${prometheus}"
 
