@@ -12,16 +12,19 @@ from pathlib import Path
 from hj212gw.config_docs import example_toml, markdown_table
 from hj212gw.events import event_table
 from hj212gw.protocol.faults import fault_table
+from hj212gw.registry.markkinds import effect_table, mark_kind_table
 from hj212gw.telemetry_docs import metric_table
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = Path("config/hj212gw.example.toml")
-PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"), Path("docs/proposals.md"))
+PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"), Path("docs/proposals.md"), Path("docs/marks.md"))
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": markdown_table,
     "metrics": metric_table,
     "events": event_table,
     "faults": fault_table,
+    "marks": mark_kind_table,
+    "effects": effect_table,
 }
 
 _BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

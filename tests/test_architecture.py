@@ -63,6 +63,7 @@ HOMES = {
     "crcmod": ("protocol/crc.py",),
     "cryptography": ("protocol/cipher.py", "gateway/certificates.py"),
     "sqlite3": ("journal/",),
+    "xlsxwriter": ("assessment/workbook.py",),
 }
 PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py", "assessment/verdicts.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}

@@ -46,7 +46,7 @@ CASES = {
     "late": (due(ever=ON), {}, "late", "after the cut-off", Counts(1, 0, 1, 0, 0, 0)),
     "bad flag": (came(1, good=OFF), {}, "flag", "flag is not good: not valid", Counts(1, 1, 1, 0, 1, 0)),
     "bad flag as missing": (
-        came(1, got=OFF, good=OFF), {"invalid_received": "missing"}, "flag", "as if it had not come",
+        due(ever=ON, refused=ON), {"invalid_received": "missing"}, "flag", "as if it had not come",
         Counts(1, 0, 1, 0, 0, 0),
     ),
     "no flow": (came(1, good=OFF, dry=ON), {}, "flag", "no flow", Counts(1, 1, 1, 0, 1, 0)),

@@ -1,6 +1,8 @@
 """Lost hours and hour, day and month means: from stored packets to what analysts see."""
 
+import re
 from datetime import date, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -142,10 +144,26 @@ async def test_every_loss_has_its_state(postgres_dsn, connection):
     assert (named["outlet_name"], named["enterprise_name"], named["factor_name"]) == ("总排口", "纸厂", "化学需氧量")
 
 
-async def test_losses_add_up_to_the_counts(postgres_dsn, connection):
-    """What is listed is what the rates lack, value by value and group by group."""
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        ({}, ("flag", 0)),
+        ({"invalid_received": "missing"}, ("flag", 1)),
+        ({"unconverted": "invalid"}, ("flag", 0)),
+        ({"not_responsible": "validity"}, ("flag", 0)),
+        ({"zero_flow": "ignored", "stop_partial": "never"}, ("flag", 0)),
+    ],
+)
+async def test_losses_add_up_to_the_counts(postgres_dsn, connection, changed, state):
+    """What is listed is what the rates lack, value by value and group by group, whatever the settings."""
     await prepare_losses(postgres_dsn, connection)
-    await aggregate(postgres_dsn, NOW)
+    await add_mark(connection, "not_responsible", "2026-03-02T01:00", "2026-03-02T02:00")
+    await aggregate(postgres_dsn, NOW, **changed)
+    flagged = await connection.fetchrow(
+        "SELECT state, values_lost FROM v_lost_hours WHERE factor = 'w01018' AND hour = $1 AND stage = 'completed'",
+        START + 4 * HOUR,
+    )
+    assert tuple(flagged) == state
     rows = await connection.fetch(
         "SELECT a.expected_values - a.reported_values AS values, a.expected_groups - a.valid_groups AS groups,"
         " coalesce(sum(l.values_lost), 0) AS values_lost, count(*) FILTER (WHERE l.group_lost) AS groups_lost"
@@ -197,10 +215,10 @@ async def test_view_and_verdicts_agree(connection, name):
     verdict = judge_hour(masks, 5, {**DEFAULTS, **changed})
     await connection.execute(
         "INSERT INTO assessed_days (day, outlet, factor, stage, fields, listed, stopped, excused, checked, due, got, good,"
-        " marked, manual, valid, ever, planes, dry, expected_values, reported_values, expected_groups,"
+        " marked, manual, valid, ever, planes, dry, refused, expected_values, reported_values, expected_groups,"
         " groups_not_taking_part, groups_received, valid_groups)"
         " VALUES ($1, 'w1', 'w01018', 'completed', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-        " $16, $17, $18, $19, $20, $21)",
+        " $16, $17, $18, $19, $20, $21, $22)",
         DAY, *masks, *verdict.counts,
     )  # fmt: skip
     rows = await connection.fetch("SELECT hour, state, values_lost, group_lost, is_dry FROM v_lost_hours")
@@ -314,7 +332,7 @@ async def prepare_worked(dsn, connection, flows):
         (lambda amount: [flow(amount=amount)], 32000 / 600, "weighted by flow amounts"),
         (lambda amount: [flow(amount=amount, mean=1)], 32000 / 600, "weighted by flow amounts"),
         (lambda amount: [flow(mean=amount / 3.6)], 32000 / 600, "weighted by flow means"),
-        (lambda amount: [], 50.0, "mean of valid values: no flow"),
+        (lambda _: [], 50.0, "mean of valid values: no flow"),
     ],
 )
 async def test_day_mean_of_water_is_weighted_by_flow(postgres_dsn, connection, flows, mean, method):
@@ -339,7 +357,7 @@ async def test_hours_without_flow_weigh_nothing(postgres_dsn, connection):
 
 
 async def test_ph_has_a_median_and_temperature_a_plain_mean(postgres_dsn, connection):
-    """pH is logarithmic; what has no amount is not weighted."""
+    """PH is logarithmic; what has no amount is not weighted."""
     frames = [
         hour_frame(WATER, START + hour * HOUR, [f"w01001-Avg={6 + hour / 10},w01010-Avg={hour}", flow(amount=hour + 1)])
         for hour in range(19)
@@ -465,3 +483,13 @@ async def test_a_condition_on_data_time_finds_the_partitions(postgres_dsn, conne
     plan = "\n".join(row[0] for row in rows)
     assert "data_time >= '2026-03-01 16:00:00+00'" in plan
     assert plan.count("readings_hour_") <= 4
+
+
+async def test_examples_of_the_page(connection):
+    """Every statement of docs/hours.md runs."""
+    page = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sql\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    statements = [text for block in blocks for text in block.split(";") if text.strip()]
+    assert len(statements) == 4
+    for statement in statements:
+        await connection.fetch(statement)

@@ -32,6 +32,7 @@ class Masks(NamedTuple):
         ever: the mean came, whenever.
         planes: by field, the hours it came in time.
         dry: due, but the outlet has no flow.
+        refused: came in time, but by its flag it counts as if it had not.
     """
 
     fields: int
@@ -48,6 +49,7 @@ class Masks(NamedTuple):
     ever: int = 0
     planes: tuple[int, ...] = (0,) * 8
     dry: int = 0
+    refused: int = 0
 
 
 class Verdict(NamedTuple):
@@ -78,7 +80,7 @@ def explain_absence(*, is_over: bool = True, is_counted: bool = True) -> Verdict
         return Verdict("not_counted", "the factor is shown and not counted (setting uncounted_factors)")
     if not is_over:
         return Verdict("not_over", "the hour is not over: not due yet")
-    return Verdict("not_listed", "section 3, rule 1: not on the base list in this hour, so not due")
+    return Verdict("not_listed", "assessment.md section 3, rule 1: not on the base list in this hour, so not due")
 
 
 def judge_hour(masks: Masks, hour: int, settings: Mapping[str, Any]) -> Verdict:
@@ -107,8 +109,6 @@ def _count(masks: Masks, bit: int, settings: Mapping[str, Any]) -> Counts:
     is_out = bool((masks.stopped | masks.excused | masks.checked) & bit)
     owes_values = is_due or (settings.get("not_responsible") == "validity" and bool(masks.excused & bit))
     reported = masks.fields if masks.manual & bit else len(_present(masks, bit))
-    if not masks.manual & bit and _is_taken_as_missing(masks, bit, settings):
-        reported = 0
     return Counts(
         expected_values=masks.fields if owes_values else 0,
         reported_values=reported if owes_values else 0,
@@ -123,27 +123,22 @@ def _present(masks: Masks, bit: int) -> list[int]:
     return [place for place in range(masks.fields) if masks.planes[place] & bit]
 
 
-def _is_taken_as_missing(masks: Masks, bit: int, settings: Mapping[str, Any]) -> bool:
-    """Tell whether a record counts as if it had not come because of its flag; no flow is no flag."""
-    return settings.get("invalid_received") == "missing" and not (masks.good | masks.dry) & bit
-
-
 def _judge_left_out(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, Any]) -> tuple[str, str]:
     if masks.stopped & bit:
         return "stopped", (
-            "section 3, rule 2: the plant stood, by a stop known in time"
+            "assessment.md section 3, rule 2: the plant stood, by a stop known in time"
             f" (stop_partial = {settings.get('stop_partial')}): does not take part"
         )
     if masks.excused & bit:
         rule = (
-            "section 3, rule 3: not the enterprise's fault for more than"
+            "assessment.md section 3, rule 3: not the enterprise's fault for more than"
             f" {settings.get('not_responsible_minutes')} minutes, by a mark known in time: does not take part"
         )
         if counts.reported_values < counts.expected_values:
-            return _state_of_loss(masks, bit, settings), f"{rule} in validity; its values are due in transmission"
+            return _state_of_loss(masks, bit), f"{rule} in validity; its values are due in transmission"
         return "excused", rule
     return "checked", (
-        "section 3, rule 4: an automatic standard-sample check, of its first"
+        "assessment.md section 3, rule 4: an automatic standard-sample check, of its first"
         f" {settings.get('qc_exempt_hours')} of the day: does not take part"
     )
 
@@ -152,15 +147,19 @@ def _judge_due(masks: Masks, bit: int, counts: Counts, settings: Mapping[str, An
     if masks.manual & bit:
         minutes = settings.get("valid_minutes")
         return "manual", (
-            f"section 3, rule 5: an accepted manual value covers at least {minutes} minutes: received in full and valid"
+            f"assessment.md section 3, rule 5: an accepted manual value covers at least {minutes} minutes:"
+            " received in full and valid"
         )
     if masks.valid & bit and counts.reported_values == counts.expected_values:
-        return "valid", "section 3, rule 5: received in time, with a good flag, enough minutes free of device marks"
-    state = _state_of_loss(masks, bit, settings)
-    return state, f"section 3, rule 5: {_describe_loss(state, masks, bit, settings)}"
+        return (
+            "valid",
+            "assessment.md section 3, rule 5: received in time, with a good flag, enough minutes free of device marks",
+        )
+    state = _state_of_loss(masks, bit)
+    return state, f"assessment.md section 3, rule 5: {_describe_loss(state, masks, bit, settings)}"
 
 
-def _state_of_loss(masks: Masks, bit: int, settings: Mapping[str, Any]) -> str:
+def _state_of_loss(masks: Masks, bit: int) -> str:
     is_valid = bool(masks.valid & bit)
     has_mean = bool(masks.planes[0] & bit)
     if masks.got & bit:
@@ -169,7 +168,7 @@ def _state_of_loss(masks: Masks, bit: int, settings: Mapping[str, Any]) -> str:
         return "partial" if masks.good & bit or is_valid else "flag"
     if has_mean and (masks.due & bit == 0):
         return "partial"
-    if has_mean and settings.get("invalid_received") == "missing":
+    if masks.refused & bit:
         return "flag"
     if masks.ever & bit:
         return "late"

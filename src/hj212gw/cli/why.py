@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:00(:00)?)?")
 _FAILED = 1
 _STAGES = ("immediate", "completed")
-_COUNT_NAMES = ("values due", "received", "groups due", "not taking part", "received", "valid")
+_COUNTS = "values: {} due, {} received; group: {} due, {} not taking part, {} received, {} valid"
 
 _Document = dict[str, Any]
 
@@ -246,7 +246,16 @@ def _tell_replaced(row: _Document) -> Iterator[str]:
 def _show_values(row: _Document) -> str:
     pairs = (("mean", "avg"), ("amount", "cou"), ("converted mean", "zs_avg"))
     shown = [f"{name} {row[key]:g}" for name, key in pairs if row[key] is not None]
-    return f"{', '.join(shown) or 'no value'}  flag {row['data_flag'] or 'none, as N'}"
+    return f"{', '.join(shown) or 'no value'}  flag {_show_flag(row['data_flag'])}"
+
+
+def _show_flag(flag: str | None) -> str:
+    from hj212gw.protocol.codes import data_flags  # noqa: PLC0415 - reads tables
+
+    if flag in (None, "N"):
+        return flag or "none, as N"
+    meanings = {row.code: row.meaning.lower() for edition in ("2005", "2017") for row in data_flags(edition)}
+    return f"{flag} ({meanings.get(flag, 'in no edition')})"
 
 
 def _tell_mark(mark: _Document) -> Iterator[str]:
@@ -270,8 +279,7 @@ def _tell_verdict(stage: _Document) -> Iterator[str]:
         f"{stage['stage']} stage: {stage['state'].upper()}  (takes data until {_show(stage['closes_at'])}: {state})",
     )
     yield f"  {stage['rule']}"
-    counts = zip(_COUNT_NAMES, _counts_of(stage), strict=True)
-    yield f"  {', '.join(f'{name} {count}' for name, count in counts)}"
+    yield f"  {_COUNTS.format(*_counts_of(stage))}"
     yield from (f"  mark {mark_id}: {effect}" for mark_id, effect in stage["marks"].items())
     if stage["remedy"]:
         yield f"  to be done until {_show(stage['remedy_until'])}: {stage['remedy']}"

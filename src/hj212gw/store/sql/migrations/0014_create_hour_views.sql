@@ -1,8 +1,9 @@
 -- Purpose: what hours were lost to the rates and what can still be done, and hour, day and month means by the rules of
 -- data-validity.md section 1.
 
-ALTER TABLE hj212.assessed_days ADD COLUMN dry integer NOT NULL DEFAULT 0;
+ALTER TABLE hj212.assessed_days ADD COLUMN dry integer NOT NULL DEFAULT 0, ADD COLUMN refused integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN hj212.assessed_days.dry IS 'due, but its outlet of water has no flow: an hour that is not good for it';
+COMMENT ON COLUMN hj212.assessed_days.refused IS 'came in time, but by its flag it counts as if it had not (invalid_received)';
 
 -- Accepted manual values are few; v_hourly looks for all of them.
 CREATE INDEX assessed_days_manual ON hj212.assessed_days (outlet, day) WHERE manual <> 0;
@@ -86,13 +87,13 @@ FROM (
                     CASE WHEN s.marked & ~s.valid & b.bit <> 0 THEN 'mark'
                          WHEN ~s.good & ~s.valid & b.bit <> 0 THEN 'flag' ELSE 'partial' END
                 WHEN s.due & b.bit = 0 AND s.planes[1] & b.bit <> 0 THEN 'partial'
-                WHEN s.planes[1] & s.ever & b.bit <> 0 THEN 'flag' -- invalid_received = missing: as if it had not come
+                WHEN s.refused & b.bit <> 0 THEN 'flag'
                 WHEN s.ever & b.bit <> 0 THEN 'late'
                 WHEN v.values_lost < s.fields THEN 'partial'
                 ELSE 'missing' END AS state
     FROM (
         SELECT a.day, a.outlet, a.factor, a.stage, a.fields, a.due, a.got, a.good, a.marked, a.manual, a.valid, a.ever,
-               a.planes, a.dry AS dry_hours, (a.due & ~a.valid) | (t.due & ~t.whole) AS lost, t.due AS due_values
+               a.planes, a.dry AS dry_hours, a.refused, (a.due & ~a.valid) | (t.due & ~t.whole) AS lost, t.due AS due_values
         FROM hj212.assessed_days a
         CROSS JOIN LATERAL (SELECT
             a.due | CASE WHEN a.expected_values > a.fields * hj212.hour_count(a.due) THEN a.excused ELSE 0 END AS due,
@@ -102,7 +103,6 @@ FROM (
     CROSS JOIN LATERAL (SELECT 1 << h.hour AS bit) b
     CROSS JOIN LATERAL (SELECT CASE
         WHEN s.manual & b.bit <> 0 OR s.due_values & b.bit = 0 THEN 0
-        WHEN s.due & ~s.got & s.planes[1] & s.ever & b.bit <> 0 THEN s.fields
         ELSE (SELECT count(*) FROM unnest(s.planes[1:s.fields]) AS plane WHERE plane & b.bit = 0)::integer END AS values_lost
     ) v
     WHERE s.lost <> 0 AND s.lost & b.bit <> 0
