@@ -56,11 +56,15 @@ ORDER BY effective LIMIT 20""",
 FROM hj212.v_lost_hours
 WHERE stage = '$stage' AND day {_DAYS} AND outlet IN ({_OUTLETS})
 GROUP BY day, state ORDER BY 1, 2""",
-    "what can be saved": f"""SELECT remedy_zh AS remedy, state, count(*) AS hours, count(DISTINCT outlet) AS outlets,
-       min(remedy_until) AS until
-FROM hj212.v_lost_hours
-WHERE stage = '$stage' AND day BETWEEN {_TODAY} - 11 AND {_TODAY} AND remedy IS NOT NULL AND outlet IN ({_OUTLETS})
-GROUP BY 1, 2 ORDER BY 3 DESC""",
+    # What to do follows from state and stage: it is asked once a row of the table, not once an hour that is lost.
+    "what can be saved": f"""SELECT hj212.remedy_zh_of('$stage', state, is_dry) AS remedy, state, hours, outlets, until
+FROM (
+    SELECT state, is_dry, count(*) AS hours, count(DISTINCT outlet) AS outlets, min(closes_at) AS until
+    FROM hj212.v_lost_hours
+    WHERE stage = '$stage' AND day BETWEEN {_TODAY} - 11 AND {_TODAY} AND closes_at >= now() AND outlet IN ({_OUTLETS})
+    GROUP BY 1, 2
+) AS open
+ORDER BY hours DESC""",
     "silent loggers": f"""SELECT l.mn, l.outlet, o.name, o.enterprise_name, o.county, l.last_packet_at, l.clock_skew_secs
 FROM hj212.v_loggers l
 JOIN (SELECT DISTINCT ON (outlet) * FROM hj212.v_outlets ORDER BY outlet, valid_from DESC) o USING (outlet)

@@ -60,7 +60,7 @@ def select(statement: str, *, is_series: bool = False) -> Panel:
 
 
 def panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], **more: Any) -> Panel:
-    """Make a panel; `unit`, `steps`, `decimals`, `custom`, `overrides`, `mappings`, `options` say how it looks."""
+    """Make a panel; `unit`, `steps`, `custom`, `overrides` and more say how it looks, `since` of which time."""
     defaults: Panel = {
         "unit": more.get("unit", "short"),
         "thresholds": {
@@ -82,6 +82,7 @@ def panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], **
         "fieldConfig": {"defaults": defaults, "overrides": more.get("overrides", [])},
         "options": more.get("options", {}),
         **({"transformations": more["transformations"]} if "transformations" in more else {}),
+        **({"timeFrom": more["since"]} if "since" in more else {}),
     }
 
 
@@ -385,6 +386,7 @@ def make_city() -> Panel:
             [select(CITY["lost hours by reason"], is_series=True)],
             (12, 9),
             custom={"drawStyle": "bars", "fillOpacity": 70, "stacking": {"mode": "normal"}},
+            since="14d",  # every lost hour is looked at: of more days it takes its time
             options={"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         ),
         table("What can still be saved · 可补救小时", CITY["what can be saved"], 12),

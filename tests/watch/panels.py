@@ -11,17 +11,18 @@ import asyncpg
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config" / "grafana" / "dashboards"
 DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
-INTERVALS = {"now-24h": timedelta(hours=24), "now-30d": timedelta(days=30), "now-6h": timedelta(hours=6)}
+SPANS = {"24h": timedelta(hours=24), "30d": timedelta(days=30), "14d": timedelta(days=14), "6h": timedelta(hours=6)}
 POINTS = 1000  # about as many as a panel is wide
 OF_POSTGRES, OF_PROMETHEUS = "${postgres}", "${prometheus}"
 
 
 class Question(NamedTuple):
-    """One question of a panel: its dashboard and title, and what is asked."""
+    """One question of a panel: its dashboard and title, what is asked, and of which time."""
 
     dashboard: str
     title: str
     text: str
+    since: str
 
 
 def panels_of(dashboard):
@@ -29,11 +30,16 @@ def panels_of(dashboard):
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def span_of(dashboard, panel):
+    """The time a panel shows: its own, or the dashboard's."""
+    return panel.get("timeFrom") or dashboard["time"]["from"].removeprefix("now-")
+
+
 def questions(source):
     """Every question to one of the data sources, by the name of its variable."""
     field = "rawSql" if source == OF_POSTGRES else "expr"
     return [
-        Question(name, f"{panel['title']} {target['refId']}", target[field])
+        Question(name, f"{panel['title']} {target['refId']}", target[field], span_of(dashboard, panel))
         for name, dashboard in DASHBOARDS.items()
         for panel in panels_of(dashboard)
         for target in panel["targets"]
@@ -46,19 +52,13 @@ def variable(dashboard, name):
     return next(each for each in DASHBOARDS[dashboard]["templating"]["list"] if each["name"] == name)
 
 
-def write_span(dashboard, now=None):
-    """The macros of time as the dashboard's own range has them."""
-    span = INTERVALS[DASHBOARDS[dashboard]["time"]["from"]]
-    to_at = now or datetime.now(UTC)
-    begin, end = (f"'{moment:%Y-%m-%dT%H:%M:%S}Z'" for moment in (to_at - span, to_at))
-    return begin, end, f"{max(1, round(span.total_seconds() / POINTS))}s"
-
-
-def expand(statement, dashboard, values, now=None):
+def expand(statement, since, values, now=None):
     """Fill macros and variables in; `values` are texts, or lists of texts that stand in quotes."""
-    begin, end, interval = write_span(dashboard, now)
+    span, to_at = SPANS[since], now or datetime.now(UTC)
+    begin, end = (f"'{moment:%Y-%m-%dT%H:%M:%S}Z'" for moment in (to_at - span, to_at))
     statement = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 BETWEEN {begin} AND {end}", statement)
-    statement = statement.replace("$__timeFrom()", begin).replace("$__timeTo()", end).replace("$__interval", interval)
+    statement = statement.replace("$__timeFrom()", begin).replace("$__timeTo()", end)
+    statement = statement.replace("$__interval", f"{max(1, round(span.total_seconds() / POINTS))}s")
     for name, value in values.items():
         text = value if isinstance(value, str) else ",".join("'{}'".format(each.replace("'", "''")) for each in value)
         statement = re.sub(rf"\$(?:{name}\b|{{{name}}})", lambda _, text=text: text, statement)
@@ -72,7 +72,7 @@ async def find_values(connection, dashboard, *, outlet=None, now=None):
     for each in DASHBOARDS[dashboard]["templating"]["list"]:
         if each["type"] != "query" or each["datasource"]["uid"] != OF_POSTGRES:
             continue
-        rows = await connection.fetch(expand(each["query"], dashboard, values, now))
+        rows = await connection.fetch(expand(each["query"], "24h", values, now))
         assert rows, f"variable {each['name']} offers nothing"
         found = [row[0] for row in rows]
         values[each["name"]] = found if each["multi"] else (outlet or found[0])
