@@ -57,6 +57,13 @@ def show(value, unit=""):
     return f"{value:%m-%d %H:%M}" if hasattr(value, "hour") else str(value)
 
 
+def cut(text, letters):
+    """Shorten a text to the room it has; a Chinese letter takes that of two."""
+    while sum(1 + (letter > "\u2e80") for letter in text) > letters:
+        text = text[:-1]
+    return text
+
+
 def _colour(panel, value):
     chosen = "text"
     for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]:
@@ -87,7 +94,7 @@ def _table(panel, rows, w, h):
     for line, row in enumerate(rows[: min(TABLE_ROWS, int(h / 20) - 1)], 1):
         for place, name in enumerate(names):
             unit = shares.get(name) if isinstance(shares.get(name), str) else ""
-            parts.append(_text(place * share, 12 + 20 * line, show(row[name], unit)[:letters], 11))
+            parts.append(_text(place * share, 12 + 20 * line, cut(show(row[name], unit), letters), 11))
     return "".join(parts)
 
 
