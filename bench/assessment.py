@@ -242,7 +242,7 @@ async def measure(connection, options):
         for from_day, to_day in months_of(first, last):
             months.append(await compute_month(connection, pid, Scope(from_day, to_day, now), rules))
     changed = await compute_changed(connection, pid, Scope(last - DAY, last, now), rules)
-    worst = max(months, key=lambda month: month["kept"].secs / month["bare"].secs)
+    worst = max(months, key=lambda month: month["kept"].secs)
     groups = "SELECT sum(expected_groups) FROM hj212.assessed_days WHERE stage = 'completed'"
     return {
         "at": describe_machine(),

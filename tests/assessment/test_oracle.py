@@ -13,7 +13,7 @@ from hj212gw.assessment.rates import Counts, Policy, compute_rate, pool
 from hj212gw.assessment.rules import make_rules
 from hj212gw.store.assessment import Scope
 
-EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 50
+EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 70
 MASKS = ("stopped", "excused", "checked", "due", "got", "good", "marked", "manual", "valid", "dry", "ever")
 
 
