@@ -16,6 +16,7 @@ format: ## put the code into its format
 
 docs: ## write what the documentation takes from the code
 	$(VENV)/bin/python scripts/docs.py
+	$(VENV)/bin/python scripts/dashboards.py
 
 site: ## the documentation as a site, in site/
 	$(VENV)/bin/python -m mkdocs build --strict --quiet

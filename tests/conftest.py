@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,12 +88,12 @@ def postgres_server_dsn(embedded_options):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_dsn(postgres_server_dsn):
-    """A database of the test's own, empty, dropped afterwards."""
+@contextmanager
+def new_database(server_dsn):
+    """Make a database, empty, dropped afterwards."""
     name = f"hj212_test_{secrets.token_hex(6)}"
-    dsn = with_database(postgres_server_dsn, name)
-    asyncio.run(execute(postgres_server_dsn, f"CREATE DATABASE {name}"))
+    dsn = with_database(server_dsn, name)
+    asyncio.run(execute(server_dsn, f"CREATE DATABASE {name}"))
     try:
         if TIMESCALE_DSN:
             asyncio.run(execute(dsn, "CREATE EXTENSION IF NOT EXISTS timescaledb"))
@@ -100,4 +101,11 @@ def postgres_dsn(postgres_server_dsn):
             asyncio.run(execute(dsn, "SELECT _timescaledb_functions.stop_background_workers()"))
         yield dsn
     finally:
-        asyncio.run(execute(postgres_server_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(execute(server_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server_dsn):
+    """A database of the test's own, empty, dropped afterwards."""
+    with new_database(postgres_server_dsn) as dsn:
+        yield dsn

@@ -61,10 +61,11 @@ HOMES = {
     "pydantic": ("config.py", "config_assessment.py", "config_options.py", "registry/", "http.py"),
     "pydantic_settings": ("config.py", "config_assessment.py"),
     "crcmod": ("protocol/crc.py",),
-    "cryptography": ("protocol/cipher.py",),
+    "cryptography": ("protocol/cipher.py", "gateway/certificates.py"),
     "sqlite3": ("journal/",),
+    "xlsxwriter": ("assessment/workbook.py",),
 }
-PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py")
+PURE = ("protocol/", "assessment/rates.py", "assessment/stages.py", "assessment/verdicts.py")
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "random", "logging", "threading", "subprocess", "ssl", "select"}
 PURE_LIBRARIES = {"crcmod", "cryptography"}
 

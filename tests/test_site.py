@@ -133,11 +133,6 @@ def gateway(tmp_path_factory):
 def analyst_dsn(gateway):
     """The address of an analyst's login to a database in which two outlets are assessed."""
     dsn = gateway.ready["dsn"]
-    base = (
-        "INSERT INTO hj212.base_list (outlet, factor, fields, valid_from) SELECT outlet, factor, 1, '2025-01-01 00:00+08'"
-        " FROM unnest('{yx-paper-water,yx-sewage-out}'::text[]) AS outlet, unnest('{w01018,w21003}'::text[]) AS factor"
-    )
-    asyncio.run(ask(dsn, base))
     asyncio.run(ask(dsn, "CREATE ROLE anna LOGIN PASSWORD 'a' IN ROLE hj212_analyst"))
     send(gateway.port, make_frames(datetime.now(UTC).replace(microsecond=0)))
     ready = "SELECT FROM hj212.v_rates WHERE level = 'city' AND period = 'month' AND groups_received > 80"

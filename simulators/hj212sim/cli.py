@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -13,36 +13,36 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from hj212gw.clock import Clock, to_us
 from hj212gw.errors import Hj212Error
 from hj212gw.protocol import Edition
-from hj212gw.protocol.times import WIRE_ZONE
 from hj212sim.faults import FAULTS, find_faults
 from hj212sim.fleet import Fleet, Span, is_complete
+from hj212sim.gaps import GAPS, HOUR_SECS, Cutoffs, find_gaps
 from hj212sim.load.cli import run_load
 from hj212sim.logger import Habits
 from hj212sim.loops import loop_factory
+from hj212sim.plan import Run
 from hj212sim.presets import FACTOR_SETS, City, make_yuxi
 from hj212sim.readings import MODELS
-from hj212sim.registry_files import write_registry
+from hj212sim.registry_files import write_assessment, write_registry
 from hj212sim.report import open_witnesses
-from hj212sim.schedule import KNOWN_CNS, MIN_INTERVALS_MINS, MORE_CNS, Rhythm, Schedule
+from hj212sim.schedule import HOUR, KNOWN_CNS, MIN_INTERVALS_MINS, MORE_CNS, US, Rhythm, Schedule
+from hj212sim.screen import summarise, watch
+from hj212sim.truth import write_gap_truth
 from hj212sim.uploads import Profile, UploadWriter
-from hj212sim.variants import add_faults, add_keys, write_truth
+from hj212sim.variants import add_faults, add_gaps, add_keys, write_truth
 
 _FAILED = 1
 _WRONG_USAGE = 2
-_LIVE_SECS = 1.0
 _MNS = {
     Edition.V2005: "YX530402000101",
     Edition.V2017: "530402A00000001F00000001",
     Edition.V2025: "530402A00000001F00000001",
 }
 _USUAL_FAULTS = 0.1  # share of the data loggers
+_USUAL_GAPS = 0.1  # an outlet and day
 _ALL_CNS = ",".join(KNOWN_CNS)
 _DEFAULT_SETS = {"31": "flue gas", "32": "sewage plant"}
 
@@ -86,7 +86,20 @@ FaultNames = Annotated[
 Encrypted = Annotated[
     float, typer.Option("--encrypted", min=0, max=1, help="Share of the 2025 data loggers that encrypt (SM4).")
 ]
-TruthOut = Annotated[Path | None, typer.Option("--truth", help="Write which data logger has which fault, JSON lines.")]
+Gaps = Annotated[
+    float | None,
+    typer.Option("--gaps", min=0, max=10, help="Gaps in hour data an outlet has a day, on average, as 0.2."),
+]
+GapNames = Annotated[
+    list[str] | None, typer.Option("--gap", help="Only this kind of gap; may be repeated. Alone it is --gaps 0.1.")
+]
+ClosingDays = Annotated[
+    int, typer.Option("--completed-days", min=1, max=400, help="Days after which gaps take a day for closed.")
+]
+TruthOut = Annotated[
+    Path | None,
+    typer.Option("--truth", help="Write which data logger has which fault, or what gaps make of hours; JSON lines."),
+]
 RegistryOut = Annotated[Path | None, typer.Option("--registry-out", help="Write the fleet as registry CSVs here.")]
 UntilIdle = Annotated[bool, typer.Option("--until-idle", help="At the end wait for the last answer, however long.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed and epoch: same packets.")]
@@ -109,13 +122,21 @@ class _Outputs(NamedTuple):
     is_json: bool
 
 
+class _Gaps(NamedTuple):
+    """The options that make gaps."""
+
+    rate: float | None
+    names: tuple[str, ...]
+    completed_days: int
+
+
 class _Variants(NamedTuple):
     """What tells some data loggers of a city from the others."""
 
     faults: float | None
     names: tuple[str, ...]
     encrypted: float
-    seed: int
+    gaps: _Gaps
 
 
 class _Time(NamedTuple):
@@ -185,6 +206,9 @@ def run_fleet(
     registry_out: RegistryOut = None,
     faults: Faults = None,
     fault: FaultNames = None,
+    gaps: Gaps = None,
+    gap: GapNames = None,
+    completed_days: ClosingDays = 10,
     truth: TruthOut = None,
     encrypted: Encrypted = 0.0,
     duration: Duration = None,
@@ -202,7 +226,8 @@ def run_fleet(
 ) -> None:
     """Run a city's data loggers, each on its own connection; exit 1 when a packet stayed without an answer.
 
-    Packets of data loggers with a fault (--faults, --fault) may stay without one; they are counted apart.
+    Packets of data loggers with a fault (--faults, --fault) may stay without one; they are counted apart. With gaps
+    (--gaps, --gap) exit 1 also when an hour came too late for what was planned, so that --truth does not hold.
 
     Example: hj212-sim fleet --preset yuxi --port 9212 --duration 600 --json
     """
@@ -210,34 +235,49 @@ def run_fleet(
         _refuse("give --port to run the fleet, --registry-out to write its registry, or both")
     clock, start_us = _make_clock(_Time(simulated_clock, clock_epoch, clock_speed, clock_origin))
     make = partial({Preset.YUXI: make_yuxi}[preset], enterprises, monitors, cns=_read_cns(cn), seed=seed)
-    city = _make_city(make, _Variants(faults, tuple(fault or ()), encrypted, seed))
-    _write_city(city, registry_out, truth)
-    if port is None:
-        return
     span = Span(seed, start_us, duration, None, None if until_idle else linger_secs)
-    habits = Habits(host, port, timeout_secs=timeout_secs)
-    profiles = [monitor.profile for monitor in city.monitors]
-    _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
+    variants = _Variants(faults, tuple(fault or ()), encrypted, _Gaps(gaps, tuple(gap or ()), completed_days))
+    city = _make_city(make, variants, span)
+    _write_city(city, registry_out, truth)
+    if port is not None:
+        profiles, habits = [monitor.profile for monitor in city.monitors], Habits(host, port, timeout_secs=timeout_secs)
+        _execute(profiles, span, habits, clock, _Outputs(sent_out, acked_out, as_json))
 
 
-def _make_city(make: Callable[[], City], variants: _Variants) -> City:
-    """Make a city and give some of its data loggers the faults and keys that were asked for."""
-    share, names, encrypted, seed = variants
+def _make_city(make: Callable[[], City], variants: _Variants, span: Span) -> City:
+    """Make a city and give some of its data loggers the faults, gaps and keys that were asked for."""
+    share, names, encrypted, gaps = variants
     try:
         city = make()
         if share is not None or names:
             faults = find_faults(names) or FAULTS
-            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=seed)
+            city = add_faults(city, _USUAL_FAULTS if share is None else share, faults, seed=span.seed)
+        if gaps.rate is not None or gaps.names:
+            kinds = find_gaps(gaps.names) or GAPS
+            run = _plan_run(city, variants, span)
+            city = add_gaps(city, _USUAL_GAPS if gaps.rate is None else gaps.rate, kinds, run)
     except Hj212Error as error:
         _refuse(str(error))
-    return add_keys(city, encrypted, seed=seed)
+    return add_keys(city, encrypted, seed=span.seed)
+
+
+def _plan_run(city: City, variants: _Variants, span: Span) -> Run:
+    """Tell how far the plans of a city with gaps reach."""
+    if variants.faults is not None or variants.names:
+        _refuse("--gaps and --faults are for separate runs: the truth of one does not hold with the other")
+    if span.secs is None or HOUR not in city.monitors[0].profile.cns:
+        _refuse(f"--gaps needs --duration, for all is planned ahead, and {HOUR} among --cn")
+    first_secs = -(-span.start_us // (HOUR_SECS * US)) * HOUR_SECS
+    return Run(first_secs, span.start_us + int(span.secs * US), Cutoffs(variants.gaps.completed_days), span.seed)
 
 
 def _write_city(city: City, registry_out: Path | None, truth: Path | None) -> None:
     """Write what is to be known of a city, and say so."""
+    plans = [monitor.profile.plan for monitor in city.monitors if monitor.profile.plan is not None]
     try:
-        written = write_registry(city, registry_out) if registry_out else []
-        written += [write_truth(city, truth)] if truth else []
+        written = write_registry(city, registry_out) + write_assessment(city, registry_out) if registry_out else []
+        if truth is not None:
+            written.append(write_gap_truth(plans, truth) if plans else write_truth(city, truth))
     except OSError as error:
         _refuse(str(error))
     typer.echo(f"{len(city.enterprises)} enterprises, {len(city.monitors)} monitors", err=True)
@@ -319,7 +359,7 @@ def _execute(profiles: list[Profile], span: Span, habits: Habits, clock: Clock, 
     except OSError as error:
         typer.echo(f"{error}", err=True)
         raise typer.Exit(_FAILED) from error
-    typer.echo(json.dumps(report) if outputs.is_json else "\n".join(_summarise(report)))
+    typer.echo(json.dumps(report) if outputs.is_json else "\n".join(summarise(report)))
     raise typer.Exit(0 if is_complete(report) else _FAILED)
 
 
@@ -331,7 +371,7 @@ async def _simulate(
         fleet = Fleet(profiles, span, habits, clock, witnesses)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, fleet.stop)
-        watcher = asyncio.create_task(_watch(fleet, clock)) if sys.stderr.isatty() else None
+        watcher = asyncio.create_task(watch(fleet, clock)) if sys.stderr.isatty() else None
         try:
             return await fleet.run()
         finally:
@@ -339,39 +379,3 @@ async def _simulate(
                 watcher.cancel()
                 with suppress(asyncio.CancelledError):
                     await watcher
-
-
-async def _watch(fleet: Fleet, clock: Clock) -> None:
-    """Keep one line on the terminal up to date."""
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        while True:
-            tally = fleet.tally
-            sent, acked = tally.sent.total(), tally.acked.total()
-            state = "stopping" if fleet.is_stopping else "running"
-            live.update(
-                Text(
-                    f"{clock.now().astimezone(WIRE_ZONE):%m-%d %H:%M:%S} {state}, "
-                    f"{tally.connected}/{len(fleet)} connected, "
-                    f"sent {sent} acked {acked} resent {tally.resent} errors {tally.errors}",
-                    no_wrap=True,
-                    overflow="ellipsis",
-                ),
-                refresh=True,
-            )
-            await asyncio.sleep(_LIVE_SECS)
-
-
-def _summarise(report: dict[str, Any]) -> Iterable[str]:
-    """Say a report in words and aligned columns."""
-    yield f"{'cn':<6}{'sent':>10}{'acked':>10}{'unacked':>10}"
-    for cn, row in report["by_cn"].items():
-        yield f"{cn:<6}{row['sent']:>10}{row['acked']:>10}{row['unacked']:>10}"
-    yield f"{'all':<6}{report['sent']:>10}{report['acked']:>10}{report['unacked']:>10}"
-    if report["by_fault"]:
-        yield f"{'fault':<22}{'sent':>8}{'acked':>8}{'never':>8}"
-    for slug, row in report["by_fault"].items():
-        yield f"{slug:<22}{row['sent']:>8}{row['acked']:>8}{row['unacked']:>8}"
-    yield f"resent {report['resent']}, never sent {report['unsent']}, at most {report['lag_max_secs']} s late"
-    yield f"connects {report['connects']}, errors {report['errors']}, {report['seconds']} s"
-    if report["acked"]:
-        yield f"ack p50 {report['ack_p50_ms']} ms, p99 {report['ack_p99_ms']} ms, max {report['ack_max_ms']} ms"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from hj212gw.clock import Clock, to_us
 from hj212sim.logger import DataLogger, Habits, World
+from hj212sim.plan import PlannedSchedule
 from hj212sim.report import Tally, Witnesses
 from hj212sim.schedule import US, Schedule
 from hj212sim.uploads import Profile, UploadWriter
@@ -106,7 +107,8 @@ class Fleet:
             self._end_us = span.start_us + int(span.secs * US)
         if span.packets is not None:
             self._end_us = max(self._end_us, schedule.end_after(span.packets))
-        return DataLogger(UploadWriter(profile, seed=span.seed), schedule, self._world)
+        planned = schedule if profile.plan is None else PlannedSchedule(schedule, profile.plan)
+        return DataLogger(UploadWriter(profile, seed=span.seed), planned, self._world)
 
     async def _wait_finished(self) -> None:
         for logger in self._loggers:
@@ -129,5 +131,5 @@ class Fleet:
 
 
 def is_complete(report: dict[str, Any]) -> bool:
-    """Tell whether everything that fell due was sent and acknowledged, faulty data loggers aside."""
-    return not report["unacked"] and not report["unsent"]
+    """Tell whether everything that fell due was sent and acknowledged in time, faulty data loggers aside."""
+    return not report["unacked"] and not report["unsent"] and not report["late"]

@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 from hj212gw.clock import Clock
 from hj212gw.errors import ProtocolError
 from hj212gw.protocol import Frame, FrameBuffer, Packet, parse_packet
+from hj212sim.plan import PlannedSchedule
 from hj212sim.report import Tally, Witnesses
 from hj212sim.schedule import US, Schedule, Upload
 from hj212sim.uploads import UploadWriter, Written, is_answer_to
@@ -87,7 +88,7 @@ class DataLogger:
         world: shared with the others.
     """
 
-    def __init__(self, writer: UploadWriter, schedule: Schedule, world: World) -> None:
+    def __init__(self, writer: UploadWriter, schedule: Schedule | PlannedSchedule, world: World) -> None:
         self.finished = asyncio.Event()
         self._writer = writer
         self._fault = writer.profile.fault
@@ -181,6 +182,7 @@ class DataLogger:
             self._answer_timer.cancel()
         self._attempt = None
         self._wait_secs = world.habits.reconnect_first_secs
+        world.tally.late += 0 < attempt.upload.deadline_us < world.clock.now_us()
         world.tally.note_acked(attempt.upload, time.perf_counter() - attempt.begun_at, self._fault_slug)
         if world.witnesses.acked is not None:
             world.witnesses.acked.note(self._writer.profile, attempt.upload, attempt.written)

@@ -89,6 +89,11 @@ _DEFAULT = Model(10.0, 0.0, 1000.0, 0.05, 0.1, 2)  # of a factor that a user nam
 _BY_LEGACY = {model.legacy: code for code, model in MODELS.items() if model.legacy}
 
 
+def catalogue_code(code: str) -> str:
+    """Return what the catalogue calls a factor that a data logger sends under this code."""
+    return _BY_LEGACY.get(code, code)
+
+
 class Interval(NamedTuple):
     """The time a packet's values stand for.
 
@@ -125,7 +130,7 @@ class ReadingSource:
     def __init__(self, name: str, factors: Iterable[str], *, seed: int) -> None:
         rng = random.Random(f"{seed}/{name}/levels")
         codes = tuple(factors)
-        known = [_BY_LEGACY.get(code, code) for code in codes]
+        known = [catalogue_code(code) for code in codes]
         self._key = blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()
         self._standard_oxygen = rng.choice((6.0, 9.0))
         self._channels = [

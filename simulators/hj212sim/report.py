@@ -19,6 +19,7 @@ class Tally:
     Attributes:
         sent, acked, resent: of data loggers that behave well: what stays without an answer is the host's doing.
         faulty_sent, faulty_acked: of the others, by fault.
+        late: hours of a plan that were acknowledged after their deadline.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class Tally:
         self.faulty_sent: Counter[str] = Counter()
         self.faulty_acked: Counter[str] = Counter()
         self.resent = 0
+        self.late = 0
         self.connects = 0
         self.errors = 0
         self.connected = 0
@@ -76,6 +78,7 @@ class Tally:
             "unacked": sent - acked,
             "unsent": unsent,
             "resent": self.resent,
+            "late": self.late,
             "by_cn": {cn: _count(count, self.acked[cn]) for cn, count in sorted(self.sent.items())},
             "by_fault": {
                 fault.slug: _count(self.faulty_sent[fault.slug], self.faulty_acked[fault.slug])

@@ -11,6 +11,8 @@ from itertools import count as counter
 from itertools import islice
 from typing import NamedTuple
 
+from hj212sim.edits import Edits
+
 US = 1_000_000
 _HOUR_SECS = 3600
 _DAY_SECS = 86_400
@@ -40,6 +42,8 @@ class Upload:
         secs: length of that time; 0 for a moment.
         qn_ms: its QN, milliseconds since 1970 UTC; unique for its data logger.
         transmissions: how often it was sent.
+        edits: what is changed in its values, by code; None for nothing.
+        deadline_us: by when it has to be acknowledged for a plan to hold; 0 for any time.
     """
 
     cn: str
@@ -48,6 +52,8 @@ class Upload:
     secs: int
     qn_ms: int
     transmissions: int = 0
+    edits: Edits | None = None
+    deadline_us: int = 0
 
 
 class Rhythm(NamedTuple):
@@ -134,6 +140,11 @@ class Schedule:
         return None if is_over or self._remaining == 0 else series
 
 
+def hour_delay_us(rhythm: Rhythm) -> int:
+    """Tell how long after its end an hour is sent."""
+    return 2 * rhythm.delay_ms * 1000
+
+
 def _due(series: _Series) -> int:
     return series.due_us
 
@@ -145,7 +156,7 @@ def _make_series(cn: str, rhythm: Rhythm, start_us: int) -> _Series:
     elif cn == MINUTE:
         series = _Series(cn, rhythm.min_interval_mins * 60 * US, delay_ms * 1000)
     elif cn == HOUR:
-        series = _Series(cn, _HOUR_SECS * US, 2 * delay_ms * 1000)
+        series = _Series(cn, _HOUR_SECS * US, hour_delay_us(rhythm))
     elif cn in MOMENT_CNS:
         period_us = (_HOUR_SECS if cn == STATE else _DAY_SECS) * US
         series = _Series(cn, period_us, start_us % period_us)

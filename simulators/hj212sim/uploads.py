@@ -25,7 +25,9 @@ from hj212gw.protocol.dialects import Dialect, Key
 from hj212gw.protocol.outgoing import encode_frame_as
 from hj212gw.protocol.times import format_data_time, format_qn
 from hj212sim.damages import Damage, Draft, write_modbus_crc, write_swapped_crc
+from hj212sim.edits import edit_readings
 from hj212sim.faults import Assigned
+from hj212sim.plan import OutletPlan
 from hj212sim.readings import Interval, ReadingSource
 from hj212sim.schedule import BOOT, MORE_CNS, REAL_TIME, STATE, US, Rhythm, Upload
 
@@ -53,6 +55,7 @@ class Profile(NamedTuple):
         rhythm: their spacing.
         fault: what it does wrong, None for one that behaves well.
         key: that its data areas are encrypted with, None for plain (2025).
+        plan: what becomes of its hour data; None where nothing does.
     """
 
     mn: str
@@ -64,6 +67,7 @@ class Profile(NamedTuple):
     rhythm: Rhythm
     fault: Assigned | None = None
     key: Key | None = None
+    plan: OutletPlan | None = None
 
 
 class Written(NamedTuple):
@@ -122,6 +126,8 @@ class UploadWriter:
         interval = Interval(upload.start_secs, upload.secs)
         is_moment = upload.cn == REAL_TIME
         rows = self._source.sample(interval) if is_moment else self._source.summarise(upload.cn, interval)
+        if upload.edits:
+            rows = edit_readings(rows, upload.edits)
         return encode_readings(rows, data_time_text)
 
     def make_buffer(self) -> FrameBuffer:

@@ -1,4 +1,4 @@
-"""What tells some data loggers of a city from the others: a fault, a key."""
+"""What tells some data loggers of a city from the others: a fault, a key, gaps in what they send."""
 
 import json
 import random
@@ -9,8 +9,12 @@ from pathlib import Path
 from hj212gw.protocol import Edition
 from hj212gw.protocol.cipher import SECRET_BYTES
 from hj212gw.protocol.dialects import Key
+from hj212sim.base_list import find_due, find_flow
 from hj212sim.faults import Fault, assign_faults
+from hj212sim.gaps import Gap, Site, draw_gaps
+from hj212sim.plan import Run, make_plan
 from hj212sim.presets import City, Monitor
+from hj212sim.schedule import hour_delay_us
 
 _KEY_ID = "sim1"
 
@@ -36,6 +40,31 @@ def add_faults(city: City, share: float, faults: Sequence[Fault], *, seed: int) 
         return monitor._replace(profile=profile._replace(mn=mn, fault=fault))
 
     return city._replace(monitors=[spoil(monitor) for monitor in city.monitors])
+
+
+def add_gaps(city: City, rate: float, gaps: Sequence[Gap], run: Run) -> City:
+    """Let hour data of a city go missing, come late or be wrong.
+
+    Args:
+        city: left as it is.
+        rate: gaps an outlet has a day, on average.
+        gaps: at least one kind; each is there before the first is there twice.
+        run: how long, until when and by which seed; the same run and city give the same gaps.
+    """
+    sites = {monitor.outlet: _describe(monitor) for monitor in city.monitors}
+    drawn = draw_gaps(list(sites.values()), run.days(), rate, gaps, seed=run.seed)
+
+    def plan(monitor: Monitor) -> Monitor:
+        delay_us = hour_delay_us(monitor.profile.rhythm)
+        made = make_plan(sites[monitor.outlet], drawn[monitor.outlet], run, delay_us=delay_us)
+        return monitor._replace(profile=monitor.profile._replace(plan=made))
+
+    return city._replace(monitors=[plan(monitor) for monitor in city.monitors])
+
+
+def _describe(monitor: Monitor) -> Site:
+    codes = monitor.profile.factors
+    return Site(monitor.outlet, monitor.medium == "water", codes, find_due(codes), find_flow(codes))
 
 
 def add_keys(city: City, share: float, *, seed: int) -> City:

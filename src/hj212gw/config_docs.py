@@ -57,7 +57,9 @@ def markdown_table() -> str:
 def _shown(default: Any) -> str:
     if default is None:
         return "not set"
-    return "none" if default == () else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    if isinstance(default, tuple):
+        return ", ".join(f"`{part}`" for part in default) or "none"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":

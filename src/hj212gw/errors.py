@@ -18,6 +18,7 @@
         RowsRefused             quarantine: these rows will never be stored
         SchemaMismatch          stop the drain: migrate first
         PositionMoved           stop the drain: somebody else drained this journal
+      MarkError                 a mark cannot be declared or changed so: says why
       EvidenceError             evidence cannot be made or read: says what is missing
 """
 
@@ -114,6 +115,12 @@ class PositionMoved(StoreError):
     """The journal's position in the database is not where this drain left it."""
 
     reason = "position_moved"
+
+
+class MarkError(Hj212Error):
+    """A mark cannot be declared or changed as asked; nothing was written."""
+
+    reason = "mark"
 
 
 class EvidenceError(Hj212Error):

@@ -1,25 +1,31 @@
-"""A database for a whole module, for properties that need many examples."""
+"""What tests of the assessment share."""
 
 import asyncio
-import secrets
 
 import asyncpg
 import pytest
 from tests.assessment import city
-from tests.conftest import execute, with_database
+from tests.assessment.database import Calculator
+from tests.conftest import new_database
+
+
+@pytest.fixture(scope="module")
+def calculator(postgres_server_dsn):
+    """A database for the module and the calculation on it; examples clean up behind themselves."""
+    with new_database(postgres_server_dsn) as dsn:
+        found = Calculator(dsn)
+        with found.runner:
+            found.run(found.open())
+            yield found
+            found.run(found.close())
 
 
 @pytest.fixture(scope="module")
 def module_dsn(postgres_server_dsn):
     """A database of the module's own with the city registered, dropped afterwards."""
-    name = f"hj212_test_{secrets.token_hex(6)}"
-    dsn = with_database(postgres_server_dsn, name)
-    asyncio.run(execute(postgres_server_dsn, f"CREATE DATABASE {name}"))
-    try:
+    with new_database(postgres_server_dsn) as dsn:
         asyncio.run(_found(dsn))
         yield dsn
-    finally:
-        asyncio.run(execute(postgres_server_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def _found(dsn):

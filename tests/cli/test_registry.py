@@ -119,7 +119,8 @@ def test_import_and_export_round_trip(dsn, tmp_path):
     assert json.loads(second.stdout)["changes"]["outlets"] == {"new": 0, "replaced": 0, "unchanged": 6, "registered": 0}
     exported = run("export", tmp_path, "--dsn", dsn, "--json")
     assert exported.exit_code == 0
-    assert [file["rows"] for file in json.loads(exported.stdout)["files"]] == [4, 6, 7, 1, 1, 1, 3, 1, 6, 1]
+    assert [file["rows"] for file in json.loads(exported.stdout)["files"]] == [4, 6, 7, 1, 1, 1, 3, 1, 6, 1, 34, 5]
+    assert json.loads(second.stdout)["marks"] == {"new": 0, "continued": 0, "unchanged": 5}
     assert "keys are never exported" in exported.stderr
     for file in FILES:
         assert (tmp_path / Path(file).name).read_bytes() == Path(file).read_bytes()

@@ -54,7 +54,11 @@ async def assert_stuck(gateway, loggers):
     status, reason = await asyncio.to_thread(gateway.get, "/readyz")
     assert (status, reason[:23]) == (503, "the journal has no room")
     assert await asyncio.to_thread(gateway.get, "/healthz") == (200, "alive\n")
-    assert (await asyncio.to_thread(gateway.metrics))["hj212gw_journal_full"] == 1
+
+    async def is_full():  # on a full disk it tries again and again whether there is room
+        return (await asyncio.to_thread(gateway.metrics))["hj212gw_journal_full"] == 1
+
+    await wait_until(is_full)
     acked = sum(len(logger.acked) for logger in loggers)
 
     async def is_still():

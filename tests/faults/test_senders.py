@@ -111,7 +111,7 @@ async def test_sender_resets_right_after_sending(gateway):
     async with scene(gateway) as told:
         rounds = []
         for number in range(20 * TIMES):
-            frames = frames_of(50, start=1000 * number)
+            frames = frames_of(50, start=100 * number)  # a second each, and a day ahead no reading is stored
             line = await Line.open(gateway.port)
             await line.send(*frames)
             if number % 2:

@@ -63,7 +63,7 @@ from hj212gw.protocol.readings import read_rows
 from hj212gw.protocol.shapes import Shapes
 from hj212gw.registry.csvfiles import FileRows, InputFile, read_files, write_file
 from hj212gw.registry.findings import Findings, Level
-from hj212gw.registry.kinds import KINDS
+from hj212gw.registry.kinds import FILES
 from hj212gw.store.copyrows import encode_copy_rows, encode_copy_values
 from hj212gw.store.rows import ReadingHead
 
@@ -303,8 +303,8 @@ def csvfiles(data: bytes) -> None:
 
 def _secrets_of(data: bytes) -> set[str]:
     """Return what stands in a column of secrets and nowhere else."""
-    names = {name for kind in KINDS.values() for name in kind.secrets}
-    columns = " ".join(name for kind in KINDS.values() for name in kind.columns)  # messages name them
+    names = {name for kind in FILES.values() for name in kind.secrets}
+    columns = " ".join(name for kind in FILES.values() for name in kind.columns)  # messages name them
     text = data.decode("utf-8-sig", "replace")
     try:
         lines = [[cell.strip() for cell in cells] for cells in csv.reader(io.StringIO(text, newline=""))]
@@ -320,8 +320,8 @@ def _secrets_of(data: bytes) -> set[str]:
 
 def _write_file_again(rows: FileRows) -> None:
     """What could be read is written as a file that can be read, with the same rows."""
-    for kind in (KINDS[name] for name in rows.kinds if KINDS[name].is_exported):
-        values = [entry.values for entry in rows.entries if entry.kind is kind]
+    for kind in (FILES[name] for name in rows.kinds if FILES[name].is_exported):
+        values = [entry.values for entry in rows.entries + rows.marks if entry.kind is kind]
         path = _SCRATCH.with_suffix(".csv")
         try:
             write_file(path, kind, values)
@@ -330,7 +330,7 @@ def _write_file_again(rows: FileRows) -> None:
         finally:
             path.unlink(missing_ok=True)
         assert not findings.count(Level.ERROR), findings.kept()
-        assert sorted(map(repr, values)) == sorted(repr(entry.values) for entry in again.entries)
+        assert sorted(map(repr, values)) == sorted(repr(entry.values) for entry in again.entries + again.marks)
 
 
 def cipher(data: bytes) -> None:

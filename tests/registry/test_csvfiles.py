@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hj212gw.registry import KINDS, Findings, InputFile, Level, read_files, write_file
+from hj212gw.registry import FILES, KINDS, Findings, InputFile, Level, read_files, write_file
 
 HEADERS = {
     "enterprises": "enterprise,name,credit_code,county,level,valid_from,valid_to",
@@ -20,6 +20,8 @@ HEADERS = {
     "networks": "mn,network,valid_from,valid_to",
     "limits": "outlet,factor,low,high,unit,basis,valid_from,valid_to",
     "legal_holds": "outlet,reason,valid_from,valid_to",
+    "base_list": "outlet,factor,fields,valid_from,valid_to",
+    "marks": "outlet,factor,kind,from,to,recorded_at,value,source,author,note,state,decided_by,decided_at,proof_sha256,proof_name,proof_at",
 }
 OLD_OUTLETS = "outlet,enterprise,name,medium,valid_from,valid_to"
 OLD_LOGGERS = "mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,valid_from,valid_to"
@@ -35,6 +37,8 @@ GOOD = {
     "networks": "530401A8900016F000169D01,10.1.0.0/16,2026-01-01,",
     "limits": "o1,w01001,6,9.5,1,GB 18918-2002 一级A,2026-01-01,",
     "legal_holds": "o1,处罚案取证,2026-01-01,2026-02-01",
+    "base_list": "o1,a21026,3,2026-01-01,",
+    "marks": f"o1,a21026,manual,2026-01-01,2026-01-01T06:00,2026-01-01T08:30:05.25,38.5,city,王工,'=停,accepted,李伟,2026-01-02,{'0a' * 32},报告.pdf,2026-01-03",
 }
 # kind, column, the bad cell, what the finding says of it
 BAD_CELLS = [
@@ -95,6 +99,26 @@ BAD_CELLS = [
     ("limits", "high", "5.9", "a number not below low, 6"),
     ("limits", "unit", "", "a unit of 1 to 32"),
     ("legal_holds", "reason", "", "1 to 200 characters"),
+    ("base_list", "factor", "", "without ; , = & and spaces"),
+    ("base_list", "fields", "0", "a whole number, 1 to 8"),
+    ("base_list", "fields", "9", "a whole number, 1 to 8"),
+    ("marks", "outlet", "", "no spaces"),
+    ("marks", "factor", "a b", "without ; , = & and spaces"),
+    ("marks", "kind", "holiday", "a kind of mark, such as stop, device or manual"),
+    ("marks", "kind", "", "a kind of mark"),
+    ("marks", "from", "", "2026-01-01 or 2026-01-01T08:00"),
+    ("marks", "from", "2026-01-01 08:00", "2026-01-01T08:00"),
+    ("marks", "from", "2026-02-30", "came '2026-02-30'"),
+    ("marks", "to", "2025-12-31", "a moment after from, 2026-01-01; to is exclusive, came '2025-12-31'"),
+    ("marks", "to", "2026-01-01", "a moment after from, 2026-01-01"),
+    ("marks", "to", "", "the end of the time that a manual value covers, came nothing"),
+    ("marks", "recorded_at", "now", "2026-01-01T08:00"),
+    ("marks", "value", "", "the manual value, came nothing"),
+    ("marks", "value", "1,5", "a number, -1000000000000 to"),
+    ("marks", "source", "ministry", "one of enterprise, city, province, national"),
+    ("marks", "state", "open", "one of declared, accepted, rejected, void"),
+    ("marks", "decided_by", "", "the name of who made it accepted, came nothing"),
+    ("marks", "proof_sha256", "abc", "the 64 hexadecimal digits of a SHA-256"),
 ]
 ODD_CELLS = [
     ("enterprises", "credit_code", "12345678-9", "18 characters are usual"),
@@ -109,6 +133,9 @@ ODD_CELLS = [
     ("time_labels", "cn", "2011", "2031 2041 2051 2061 2111 have periods to label"),
     ("units", "factor", "zz9", "not in the catalogue: zz9"),
     ("limits", "factor", "zz9", "not in the catalogue: zz9"),
+    ("base_list", "factor", "zz9", "not in the catalogue: zz9"),
+    ("marks", "factor", "zz9", "not in the catalogue: zz9"),
+    ("marks", "kind", "stop", "only manual values have one"),
 ]
 # bytes of a file, column, what the finding says
 BAD_FILES = [
@@ -151,16 +178,17 @@ def test_read_names_line_and_column_of_a_bad_cell(kind, column, cell, message):
     assert message in finding.message
     assert finding.message.startswith("expected ")
     assert len(finding.message) < 300
-    assert len(rows.entries) == 1
+    assert len(rows.entries + rows.marks) == 1
 
 
 @pytest.mark.parametrize(("kind", "column", "cell", "message"), ODD_CELLS)
 def test_read_warns_of_an_odd_cell(kind, column, cell, message):
     """A cell that is unusual is a warning, and its row is taken."""
     rows, (finding,) = read(with_cell(kind, column, cell))
-    assert (finding.line, finding.column, finding.level) == (3, column, Level.WARNING)
+    assert (finding.line, finding.level) == (3, Level.WARNING)
+    assert finding.column == ("value" if cell == "stop" else column)
     assert message in finding.message
-    assert len(rows.entries) == 2
+    assert len(rows.entries + rows.marks) == 2
 
 
 def test_read_knows_factors_of_any_medium_without_st():
@@ -198,6 +226,7 @@ def test_read_finds_every_bad_line():
         (OLD_OUTLETS, "o1,e1,x,water,,", {"permit_number": None, "county": None, "longitude": None, "latitude": None}),
         (OLD_LOGGERS, "530401A8900016F000169D01,,32,,,,,,,", {"role": "main"}),
         (f"role,{OLD_LOGGERS}", ",530401A8900016F000169D01,,32,,,,,,,", {"role": "main"}),
+        ("outlet,factor,valid_from,valid_to", "o1,w01018,,", {"fields": 1}),
     ],
 )
 def test_read_takes_files_without_optional_columns(header, line, expected):
@@ -222,6 +251,30 @@ def test_read_takes_keys_in_two_forms(text, secret):
     rows, _ = read(with_cell("cipher_keys", "secret", text))
     assert rows.entries[1].value("secret") == secret
     assert "top-secret" not in repr(rows.entries)
+
+
+def test_read_takes_the_least_of_a_mark():
+    """Five columns are enough: the rest is declared by an enterprise, and an empty factor is all of the outlet."""
+    rows, findings = read(b"outlet,factor,kind,from,to\no1,,stop,2026-01-01,\n")
+    assert findings == []
+    (mark,) = rows.marks
+    assert mark.key == ("o1", "*", "stop")
+    assert mark.period == "from 2026-01-01 to open"
+    assert [mark.value(column) for column in ("source", "state", "recorded_at", "author")] == [
+        "enterprise",
+        "declared",
+        None,
+        None,
+    ]
+
+
+def test_read_needs_one_factor_for_a_manual_value():
+    """A number is no value of all factors."""
+    _, (finding,) = read(with_cell("marks", "factor", "*"))
+    assert (finding.column, finding.message) == (
+        "kind",
+        "expected one factor for a manual value, not *, came 'manual'",
+    )
 
 
 def test_read_needs_a_limit():
@@ -264,13 +317,13 @@ def test_read_takes_any_bytes(noise):
         assert all(finding.line >= 1 for finding in findings)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in HEADERS if KINDS[kind].is_exported])
+@pytest.mark.parametrize("kind", [kind for kind in HEADERS if FILES[kind].is_exported])
 def test_write_gives_the_text_that_was_read(kind, tmp_path):
     """A file in the exported form comes back the same to the byte."""
     content = f"{HEADERS[kind]}\n{GOOD[kind]}\n".encode()
     rows, _ = read(content)
     path = tmp_path / "out.csv"
-    assert write_file(path, KINDS[kind], [entry.values for entry in rows.entries]) == 1
+    assert write_file(path, FILES[kind], [entry.values for entry in rows.entries + rows.marks]) == 1
     assert path.read_bytes() == content
 
 

@@ -37,6 +37,7 @@ EXAMPLE_ROWS = {
     "networks": 1,
     "limits": 6,
     "legal_holds": 1,
+    "base_list": 34,
 }
 LOGGERS = "mn,pw,st,outlet,cns,rtd_interval_secs,min_interval_mins,factors,valid_from,valid_to\n"
 
@@ -74,12 +75,16 @@ def clock_at(moment):
 
 async def dump(connection):
     """Every row of every registry table, superseded ones included."""
-    return {name: await connection.fetch(f"SELECT * FROM hj212.{name} ORDER BY row_id") for name in KINDS}
+    rows = {name: await connection.fetch(f"SELECT * FROM hj212.{name} ORDER BY row_id") for name in KINDS}
+    marks = {
+        name: await connection.fetch(f"SELECT * FROM hj212.{name} ORDER BY 1") for name in ("marks", "mark_events")
+    }
+    return rows | marks
 
 
 async def count_rows(connection):
-    """How many rows each registry table has."""
-    return {name: len(rows) for name, rows in (await dump(connection)).items()}
+    """How many rows each table of dated rows has."""
+    return {name: len(rows) for name, rows in (await dump(connection)).items() if name in KINDS}
 
 
 async def test_export_gives_the_imported_files_back(store, connection, tmp_path):
@@ -88,7 +93,7 @@ async def test_export_gives_the_imported_files_back(store, connection, tmp_path)
     assert report.findings.kept() == []
     assert report.is_written
     written = await export_registry(store, tmp_path / "new" / "folder")
-    assert [path.name for path in written] == [f"{name}.csv" for name in EXPORTED]
+    assert [path.name for path in written] == [*(f"{name}.csv" for name in EXPORTED), "marks.csv"]
     for path in written:
         assert path.read_bytes() == (EXAMPLES / path.name).read_bytes()
 
@@ -103,6 +108,7 @@ async def test_import_twice_is_the_same_as_once(store, connection):
     assert await dump(connection) == before
     assert heard == []
     assert {name: change.unchanged for name, change in report.changes.items()} == EXAMPLE_ROWS
+    assert (report.marks.unchanged, report.marks.added, report.marks.continued) == (5, [], [])
 
 
 async def test_import_writes_nothing_when_the_last_line_is_bad(store, connection):
@@ -400,6 +406,12 @@ def judgements(draw, outlets):
             for period in draw(periods())
         ],
         "legal_holds": [(outlet, draw(NAMES), *period) for outlet in outlets for period in draw(periods())],
+        "base_list": [
+            (outlet, factor, draw(st.integers(1, 8)), *period)
+            for outlet in outlets
+            for factor in draw(st.sampled_from([(), ("w01018",), ("w01018", "w21003")]))
+            for period in draw(periods())
+        ],
     }
 
 

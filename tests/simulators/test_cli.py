@@ -14,10 +14,12 @@ from tests.support import secs
 from hj212gw.protocol import Edition
 from hj212gw.protocol.dialects import make_dialect
 from hj212sim.presets import make_yuxi
+from hj212sim.registry_files import COLUMNS
 from hj212sim.variants import add_keys
 
 MAIN = "import sys; from hj212sim.cli import main; sys.argv[0] = 'hj212-sim'; main()"
 CLOCK = ("--simulated-clock", "--clock-epoch", "2026-01-01T08:00:00+08:00", "--clock-speed", "100000")
+GAPS = ("fleet", "--registry-out", "x", "--duration", "86400", "--gaps", "0.1")
 
 
 @asynccontextmanager
@@ -121,12 +123,36 @@ async def test_faulty_fleet_says_what_it_does(tmp_path):
     assert len((tmp_path / "registry" / "cipher_keys.csv").read_text().splitlines()) == 1 + len(keys) == 1 + 3
 
 
+async def test_fleet_with_gaps_says_what_is_true(tmp_path):
+    """With --gaps hours go missing as planned; base list, marks and truth are written, and the run is complete."""
+    truth = tmp_path / "truth"
+    options = ("--enterprises", 2, "--monitors", 5, "--duration", 3 * 86_400, "--cn", "2061", "--until-idle", "--json")
+    gaps = ("--gaps", "1", "--completed-days", 1, "--truth", truth, "--registry-out", tmp_path / "registry")
+    clock = ("--simulated-clock", "--clock-epoch", "2026-01-01T00:00:00+08:00", "--clock-speed", "100000")
+    async with running_host() as host:
+        code, out, err = await run("fleet", "--port", host.port, *options, *gaps, *clock)
+    report = json.loads(out)
+    assert (code, report["unacked"], report["late"]) == (0, 0, 0), err
+    assert 0 < report["sent"] < 5 * 72
+    head, *lines = map(json.loads, truth.read_text().splitlines())
+    assert sum(head["gaps"].values()) == len([line for line in lines if "gap" in line]) == 15
+    listed = {tuple(line.split(",")[:2]) for line in read_lines(tmp_path / "registry" / "base_list.csv")}
+    assert {(line["outlet"], line["factor"]) for line in lines if "hour" in line} <= listed
+    marked = {line.split(",")[0] for line in read_lines(tmp_path / "registry" / "marks.csv")}
+    assert marked <= {outlet for outlet, _ in listed}
+
+
+def read_lines(path):
+    """The lines of a file after its head."""
+    return path.read_text().splitlines()[1:]
+
+
 async def test_registry_alone_needs_no_gateway(tmp_path):
     """Without --port the files are written and nothing is sent."""
     code, out, err = await run("fleet", "--preset", "yuxi", "--registry-out", tmp_path)
     assert (code, out) == (0, "")
     assert "173 enterprises, 600 monitors" in err
-    assert len(list(tmp_path.iterdir())) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {*COLUMNS, "base_list.csv"}
 
 
 async def test_sigterm_ends_a_run_in_order(tmp_path):
@@ -177,6 +203,10 @@ async def test_killed_run_leaves_every_answer_it_saw(tmp_path):
         pytest.param(("logger", "--min-interval-mins", "7"), "--min-interval-mins", id="minutes"),
         pytest.param(("fleet", "--registry-out", "x", "--fault", "crc_wrong"), "crc_modbus", id="fault"),
         pytest.param(("fleet", "--registry-out", "x", "--faults", "2"), "--faults", id="share"),
+        pytest.param(("fleet", "--registry-out", "x", "--gap", "outage"), "outage_late", id="gap"),
+        pytest.param(("fleet", "--registry-out", "x", "--gaps", "0.1"), "--duration", id="gaps without an end"),
+        pytest.param((*GAPS, "--cn", "2011"), "2061", id="gaps without hours"),
+        pytest.param((*GAPS, "--faults", "0.1"), "separate runs", id="gaps with faults"),
         pytest.param(("logger", "--edition", "2020"), "2020", id="edition"),
     ],
 )

@@ -12,7 +12,7 @@ ANALYST, GATEWAY, AGGREGATOR, OWNER = "hj212_analyst", "hj212_gateway", "hj212_a
 ROLES = (ANALYST, GATEWAY, AGGREGATOR, OWNER)
 REGISTRY = {
     "enterprises", "outlets", "channels", "dialects", "time_labels", "units", "limits", "legal_holds", "networks",
-    "cipher_keys",
+    "cipher_keys", "base_list", "marks", "mark_events",
 }  # fmt: skip
 # What the gateway may add but never change, and what it may change; all else it may read at most.
 ADDED_TO = {"data_loggers", "day_digests", "loggers", "odd_readings", "reading_history", "rejects", "sub_packets"}
@@ -20,12 +20,16 @@ CHANGED = {
     "archive_days", "dirty", "infos", "journals", "logger_activity", "packets", "proposals", "readings_day",
     "readings_hour", "readings_minute", "readings_rtd", "replays", "states", "suspicions",
 }  # fmt: skip
-# Functions that run with their owner's rights; `PUBLIC` ones tell sizes and dates, nothing of a packet.
+# What the aggregator makes, and what it takes off its lists.
+COMPUTED = {"assessed_days", "assessment_state", "rate_counts", "stale_days"}
+# Functions that run with their owner's rights; `PUBLIC` ones tell sizes, dates and what is due, nothing of a packet.
 WITH_OWNERS_RIGHTS = {
-    ANALYST: {"hypertable_bytes", "partitions_ahead"},
-    GATEWAY: {"hypertable_bytes", "partitions_ahead", "apply_columnstore", "drop_partitions", "ensure_partitions"},
-    AGGREGATOR: {"hypertable_bytes", "partitions_ahead", "drop_partitions", "ensure_partitions"},
-}
+    ANALYST: {"due_at", "hypertable_bytes", "partitions_ahead"},
+    GATEWAY: {
+        "due_at", "hypertable_bytes", "partitions_ahead", "apply_columnstore", "drop_partitions", "ensure_partitions",
+    },
+    AGGREGATOR: {"due_at", "hypertable_bytes", "partitions_ahead", "drop_partitions", "ensure_partitions"},
+}  # fmt: skip
 SECRETS = ("hush-hush", "sixteen-letters.", b"sixteen-letters.".hex())
 CALLABLE = """
 SELECT p.proname FROM pg_proc p
@@ -95,13 +99,20 @@ async def test_gateway_never_changes_a_packet_as_it_came(connection, column):
 
 
 async def test_aggregator_writes_nothing_of_the_gateways(connection):
-    """It takes days off their list, keeps its own figures, and reads."""
-    own = {"stale_days", "assessment_state", "assessed_days", "rate_counts"}
+    """It takes days off its lists, writes what it computes, and reads."""
     for privilege in ("TRUNCATE", "REFERENCES", "TRIGGER"):
         assert await may(connection, AGGREGATOR, privilege) == set()
-    assert await may(connection, AGGREGATOR, "INSERT") == own
+    assert await may(connection, AGGREGATOR, "INSERT") == COMPUTED
     for privilege in ("UPDATE", "DELETE"):
-        assert await may(connection, AGGREGATOR, privilege) == {"dirty", *own}
+        assert await may(connection, AGGREGATOR, privilege) == COMPUTED | {"dirty"}
+
+
+@pytest.mark.parametrize("privilege", ["UPDATE", "DELETE", "TRUNCATE"])
+async def test_nobody_overwrites_a_mark(connection, privilege):
+    """Not the registry's login either: what was declared, and what became of it, is added to."""
+    for role in ROLES:
+        assert not {"marks", "mark_events"} & await may(connection, role, privilege)
+    assert {"marks", "mark_events"} <= await may(connection, OWNER, "INSERT")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -189,6 +200,8 @@ async def test_secrets_cannot_be_reached(connection, role):
         (GATEWAY, "UPDATE rejects SET raw = ''"),
         (GATEWAY, "UPDATE reading_history SET replaced_at = now()"),
         (AGGREGATOR, "UPDATE readings_hour SET avg = 0"),
+        (AGGREGATOR, "INSERT INTO marks (outlet, kind, from_at, author) VALUES ('o', 'stop', now(), 'x')"),
+        (AGGREGATOR, "DELETE FROM base_list"),
     ],
 )
 async def test_statement_is_refused(connection, role, statement):

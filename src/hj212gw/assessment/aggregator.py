@@ -128,8 +128,15 @@ class Aggregator:
             return await step(connection, self._clock.now())
 
     async def _note(self, connection: Connection, now: datetime) -> int:
-        rules = json.dumps({"rules": repr(self._plan.rules), "city": self._plan.city})
-        await note_time(connection, now, rules)
+        rules = self._plan.rules
+        noted = {
+            "rules": repr(rules),
+            "city": self._plan.city,
+            # v_lost_hours tells by these until when something can be done
+            "immediate_after_secs": rules.immediate_after.total_seconds(),
+            "completed_after_secs": rules.completed_after.total_seconds(),
+        }
+        await note_time(connection, now, json.dumps(noted))
         while await take_dirty(connection):
             pass
         return 1

@@ -11,9 +11,23 @@ from hj212gw.cli.output import say
 from hj212gw.errors import ConfigError, Hj212Error, JournalCorrupt, PositionMoved, SchemaMismatch, StoreUnavailable
 
 _COMMANDS = (
-    "up", "serve", "aggregate", "db", "registry", "evidence", "decode", "encode", "journal", "config", "doctor",
+    "up",
+    "serve",
+    "aggregate",
+    "db",
+    "registry",
+    "evidence",
+    "decode",
+    "encode",
+    "journal",
+    "config",
+    "doctor",
     "replay",
-)  # fmt: skip
+    "assess",
+    "upstream",
+    "mark",
+    "why",
+)
 
 FAILED, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 

@@ -1,6 +1,8 @@
 """Options that several commands share, and how a command reads its settings and runs."""
 
 import asyncio
+import getpass
+import os
 import re
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
@@ -119,6 +121,14 @@ def read_moment(text: str, option: str) -> datetime:
     except ValueError as error:
         message = f"expected {str(error).removesuffix(', or nothing')}, came {text[:80]!r}"
         raise typer.BadParameter(message, param_hint=option) from error
+
+
+def name_user() -> str:
+    """Name who runs the command; a container's account may have a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def read_digest(text: str | None, printed_by: str) -> str | None:

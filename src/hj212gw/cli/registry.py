@@ -17,7 +17,7 @@ _FAILED = 1
 _STDIN = "-"
 
 _registry = typer.Typer(
-    help="Who is watched: enterprises, outlets, data loggers, channels, units, limits and more, as CSV files.",
+    help="Who is watched: enterprises, outlets, data loggers, base list, marks, limits and more, as CSV files.",
     no_args_is_help=True,
 )
 
@@ -49,7 +49,8 @@ def import_command(
     Example: hj212gw registry import enterprises.csv outlets.csv data_loggers.csv
 
     A row with the id and valid_from of a row that is there replaces it; a row that is there already, or that no file
-    names, stays as it is. Importing twice changes nothing.
+    names, stays as it is. Importing twice changes nothing. Marks are never replaced: a row is a new mark, or adds what
+    became of one since. Times are UTC+8, every end is exclusive: a platform's 14:05 to 14:33 is to=14:34 here.
     """
     wanted = options.need_dsn(_load(config, dsn))
     inputs = _read_inputs(files)
@@ -193,7 +194,7 @@ async def _import(dsn: str, inputs: "list[InputFile]") -> "Report":
     async with RegistryStore.open(dsn) as store:
         with Progress("imported") as progress:
             store.on_rows = RowCount(lines, progress)
-            return await import_files(store, inputs, Clock())
+            return await import_files(store, inputs, Clock(), options.name_user())
 
 
 async def _check(dsn: str | None, inputs: "list[InputFile]") -> "Report":
@@ -231,6 +232,8 @@ def _finish(report: "Report", outcome: str, *, as_json: bool) -> None:
     for name, change in report.changes.items():
         found = f", {change.registered} found ones registered" if change.registered else ""
         say(f"{name}: {change.new} new, {change.replaced} replaced, {change.unchanged} unchanged{found}")
+    marks = report.marks
+    say(f"marks: {len(marks.added)} new, {len(marks.continued)} continued, {marks.unchanged} unchanged")
 
 
 def _to_document(report: "Report") -> dict[str, Any]:
@@ -242,5 +245,10 @@ def _to_document(report: "Report") -> dict[str, Any]:
         "changes": {
             name: {field: getattr(change, field) for field in ("new", "replaced", "unchanged", "registered")}
             for name, change in report.changes.items()
+        },
+        "marks": {
+            "new": len(report.marks.added),
+            "continued": len(report.marks.continued),
+            "unchanged": report.marks.unchanged,
         },
     }

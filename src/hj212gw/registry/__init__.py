@@ -2,11 +2,12 @@
 
 from hj212gw.registry.csvfiles import InputFile, read_files, write_file
 from hj212gw.registry.findings import Finding, Findings, Level
-from hj212gw.registry.kinds import KINDS, Entry, Kind, Place
+from hj212gw.registry.kinds import FILES, KINDS, Entry, Kind, Place
 from hj212gw.registry.replace import Swap, SwapReport, replace_logger
 from hj212gw.registry.sync import Report, check_files, export_registry, import_files
 
 __all__ = [
+    "FILES",
     "KINDS",
     "Entry",
     "Finding",

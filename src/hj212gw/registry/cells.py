@@ -16,6 +16,7 @@ from hj212gw.protocol.times import WIRE_ZONE
 
 T = TypeVar("T")
 
+ALL_FACTORS = "*"  # of an outlet
 MIN_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # HJ 212-2017 table 4, MinInterval
 
 _SEPARATORS = ";,=&"  # they end a field or a packet on the wire
@@ -23,12 +24,14 @@ _ID_LENGTH = 64
 _NAME_LENGTH = 200
 _SHOWN_LENGTH = 40
 _UNIT_LENGTH = 32
+_FIELDS = range(1, 9)
 _SECRET_BYTES = 16  # SM4, GB/T 32907
 _SCALES = (1e-12, 1e12)
 _YEARS = range(1900, 2200)
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?")
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
+_DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _HEX_SECRET = re.compile(r"[0-9A-Fa-f]{32}")
 _CREDIT_CODE = re.compile(r"[0-9A-Z][0-9A-Z-]{0,19}")
 # What a spreadsheet would take for a formula, and what already stands behind our apostrophe.
@@ -53,6 +56,23 @@ def parse_token(text: str) -> str:
 def parse_code(text: str) -> str:
     """Read an MN or a code that is no secret: what is sent may begin like a formula, and is written like a name."""
     return parse_token(parse_text(text))
+
+
+def parse_all_or_code(text: str) -> str:
+    """Read the code of a factor, or the sign for all of an outlet."""
+    return text if text == ALL_FACTORS else parse_code(text)
+
+
+def parse_fields(text: str) -> int:
+    """Read how many values an hour owes; nothing is 1, the mean alone."""
+    return parse_number(_FIELDS)(text) if text else 1
+
+
+def parse_digest(text: str) -> str:
+    """Read a SHA-256 and return it in lower case."""
+    if not _DIGEST.fullmatch(text):
+        raise ValueError("the 64 hexadecimal digits of a SHA-256")
+    return text.lower()
 
 
 def parse_cn(text: str) -> str:

@@ -75,6 +75,13 @@ def plan_changes(rows: FileRows, held: list[HeldRow] | None, findings: Findings)
     return changes
 
 
+def current_entries(changes: dict[str, KindChanges], held: Iterable[HeldRow]) -> list[Entry]:
+    """Return the rows that would hold after the changes, those found by the gateway left out."""
+    ended = {(name, row_id) for name, change in changes.items() for row_id in change.superseded}
+    kept = [row.entry for row in held if not row.is_found and (row.entry.kind.name, row.row_id) not in ended]
+    return kept + [entry for change in changes.values() for entry in change.added]
+
+
 def _group_of(entry: Entry) -> _Group:
     return entry.kind.name, entry.key
 
@@ -169,7 +176,7 @@ class _References:
         periods = self._periods.get(group)
         if periods is None and entry.place:
             self._add_missing(entry.place, column, target, wanted)
-        elif periods and not _covers(periods, entry.start, entry.end):
+        elif periods and find_gap(periods, entry.start, entry.end):
             if entry.place:
                 message = f"expected a row of {target} {wanted!r} for all the time {entry.period}, came a shorter one"
                 _add_error(self._findings, entry.place, column, message)
@@ -187,16 +194,14 @@ class _References:
         self._findings.add(Finding(*place, column, level, message))
 
 
-def _covers(periods: Iterable[tuple[datetime, datetime]], start: datetime, end: datetime) -> bool:
-    """Tell whether periods together hold from `start` to `end`."""
+def find_gap(periods: Iterable[tuple[datetime, datetime]], start: datetime, end: datetime) -> datetime | None:
+    """Return the first moment from `start` to `end` in which no period holds, None where one always does."""
     reached = start
     for from_at, to_at in sorted(periods):
         if from_at > reached:
-            return False
+            break
         reached = max(reached, to_at)
-        if reached >= end:
-            return True
-    return False
+    return reached if reached < end else None
 
 
 def _add_error(findings: Findings, place: Place | None, column: str, message: str) -> None:

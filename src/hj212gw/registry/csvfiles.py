@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from hj212gw.registry.cells import format_cell, format_name, show_cell
 from hj212gw.registry.findings import Finding, Findings, Level
-from hj212gw.registry.kinds import KINDS, Entry, Kind, Place
+from hj212gw.registry.kinds import FILES, MARKS, Entry, Kind, Place
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_HEADER_EXPECTED = f"expected a header row with the columns of one of {', '.join(KINDS)}; the first has " + ",".join(
-    next(iter(KINDS.values())).columns
+_HEADER_EXPECTED = f"expected a header row with the columns of one of {', '.join(FILES)}; the first has " + ",".join(
+    next(iter(FILES.values())).columns
 )
 _PRIVATE = 0o600  # a file with passwords is its owner's
 
@@ -37,13 +37,15 @@ class FileRows:
     """What could be read of some files.
 
     Attributes:
-        entries: the rows without a fault, in order.
+        entries: the dated rows without a fault, in order.
+        marks: the marks without a fault, in order.
         kinds: names of the kinds the files hold.
         broken: (kind, id) of rows with a fault: others may refer to them and be right.
         is_whole: every line of every file could at least be split into named cells.
     """
 
     entries: list[Entry] = field(default_factory=list)
+    marks: list[Entry] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
     broken: set[tuple[str, str]] = field(default_factory=set)
     is_whole: bool = True
@@ -170,7 +172,7 @@ def _read_header(place: Place, cells: list[str], findings: Findings) -> _Header 
     """Find the kind whose columns these are; each column too many or too few is a finding."""
     while cells and not cells[-1]:
         cells.pop()
-    kind = max(KINDS.values(), key=lambda kind: _likeness(kind, cells))
+    kind = max(FILES.values(), key=lambda kind: _likeness(kind, cells))
     if _likeness(kind, cells) <= 0:
         # A first row of data is not repeated here: it may hold a password.
         _add_error(findings, place, "header", f"{_HEADER_EXPECTED}, came none of these names")
@@ -186,9 +188,9 @@ def _read_header(place: Place, cells: list[str], findings: Findings) -> _Header 
 
 
 def _likeness(kind: Kind, cells: list[str]) -> int:
-    """Return how many columns are the kind's, the two that all kinds have left aside, less those it lacks."""
+    """Return how many columns are the kind's, those of the period left aside, less those it lacks."""
     names = set(cells)
-    own = set(kind.columns[:-2])
+    own = set(kind.columns) - set(kind.period)
     return 100 * len(names & own) - len(own - names - kind.optional)
 
 
@@ -206,6 +208,14 @@ def _read_row(place: Place, header: _Header, cells: list[str], rows: FileRows, f
 
 def _take_row(place: Place, kind: Kind, named: dict[str, str], rows: FileRows, findings: Findings) -> bool:
     """Add a row to `rows`; False where a cell has a fault."""
+    entry = read_cells(kind, named, place, findings)
+    if entry is not None:
+        (rows.marks if kind is MARKS else rows.entries).append(entry)
+    return entry is not None
+
+
+def read_cells(kind: Kind, named: dict[str, str], place: Place, findings: Findings) -> Entry | None:
+    """Read the cells of one row, every column named; a fault becomes a finding, and then there is no row."""
     try:
         row = kind.row.model_validate(named)
     except ValidationError as error:
@@ -213,11 +223,10 @@ def _take_row(place: Place, kind: Kind, named: dict[str, str], rows: FileRows, f
             column = str(fault["loc"][0])
             came = show_cell(named[column], is_secret=column in kind.secrets)
             _add_error(findings, place, column, f"expected {fault['ctx']['error']}, came {came}")
-        return False
-    rows.entries.append(Entry(kind, tuple(getattr(row, column) for column in kind.columns), place))
+        return None
     for column, message in kind.oddities(row):
         findings.add(Finding(*place, column, Level.WARNING, message))
-    return True
+    return Entry(kind, tuple(getattr(row, name) for name in kind.row.model_fields), place)
 
 
 def _add_error(findings: Findings, place: Place, column: str, message: str) -> None:

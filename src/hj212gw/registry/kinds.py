@@ -1,7 +1,8 @@
 """The kinds of registry files: their columns, what a cell may hold, how rows refer to each other.
 
-A kind's name is the name of its table and of its exported file; its columns are those of both. One more kind
-is one more row model in `rows` and one more line in `KINDS`.
+A kind's name is the name of its table and of its exported file; its columns are those of both. One more kind of dated
+rows is one more row model in `rows` and one more line in `KINDS`. Marks are declared and never replaced, so they stand
+beside `KINDS` and share the files alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hj212gw.protocol.factors import match_factor
-from hj212gw.registry.cells import format_moment
+from hj212gw.registry.cells import ALL_FACTORS, format_moment
+from hj212gw.registry.markkinds import MANUAL
 from hj212gw.registry.rows import (
     Channel,
     CipherKey,
@@ -19,6 +21,8 @@ from hj212gw.registry.rows import (
     Enterprise,
     LegalHold,
     Limit,
+    Listed,
+    Mark,
     NetworkRow,
     Outlet,
     Row,
@@ -54,14 +58,15 @@ class Kind(NamedTuple):
     Attributes:
         name: of the table and the exported file.
         row: the model that reads a line.
-        columns: in the order of the exported file; `valid_from` and `valid_to` are the last two.
-        key: columns that say what a row is about; with `valid_from` they are unique.
+        columns: in the order of the exported file; the period's are the last two of dated rows.
+        key: columns that say what a row is about; with the period's start they are unique among dated rows.
         oddities: tells what is unusual in a row that can be read.
         secrets: columns that no message may show.
         references: to other kinds; the period of a row must lie in theirs.
         optional: columns that a file may lack; they are empty then.
         may_overlap: rows of one key may hold at the same time.
         is_exported: false where the whole kind is secret.
+        period: columns of the first moment and of the end, which is exclusive.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Kind(NamedTuple):
     optional: frozenset[str] = frozenset()
     may_overlap: bool = False
     is_exported: bool = True
+    period: tuple[str, str] = ("valid_from", "valid_to")
 
 
 class Place(NamedTuple):
@@ -111,17 +117,17 @@ class Entry(NamedTuple):
     @property
     def start(self) -> datetime:
         """Return the moment from which the row holds, `EARLIEST` where open."""
-        return self.values[-2] or EARLIEST
+        return self.value(self.kind.period[0]) or EARLIEST
 
     @property
     def end(self) -> datetime:
         """Return the moment before which the row holds, `LATEST` where open."""
-        return self.values[-1] or LATEST
+        return self.value(self.kind.period[1]) or LATEST
 
     @property
     def period(self) -> str:
         """Return the row's period in words."""
-        start, end = self.values[-2:]
+        start, end = map(self.value, self.kind.period)
         return f"from {format_moment(start) if start else 'ever'} to {format_moment(end) if end else 'open'}"
 
     def __repr__(self) -> str:
@@ -163,9 +169,16 @@ def _find_label_oddities(row: TimeLabel) -> Iterator[Oddity]:
         yield "cn", f"{' '.join(_PERIODS)} have periods to label, DataTime of {row.cn} is a moment"
 
 
-def _find_factor_oddities(row: UnitRow | Limit) -> Iterator[Oddity]:
+def _find_factor_oddities(row: UnitRow | Limit | Listed) -> Iterator[Oddity]:
     if not _is_known_factor(row.factor, None):
         yield "factor", f"not in the catalogue: {row.factor}"
+
+
+def _find_mark_oddities(row: Mark) -> Iterator[Oddity]:
+    if row.factor != ALL_FACTORS and not _is_known_factor(row.factor, None):
+        yield "factor", f"not in the catalogue: {row.factor}"
+    if row.value is not None and row.kind != MANUAL:
+        yield "value", f"only manual values have one, it is kept and does nothing for {row.kind}"
 
 
 @lru_cache(maxsize=4096)
@@ -180,7 +193,7 @@ def _name_all(*kinds: Kind) -> dict[str, Kind]:
 
 
 def _columns(row: type[Row]) -> tuple[str, ...]:
-    return tuple(row.model_fields)
+    return tuple(field.alias or name for name, field in row.model_fields.items())
 
 
 _OF_LOGGER = (Reference("mn", "data_loggers"),)
@@ -255,4 +268,26 @@ KINDS = _name_all(
         references=_OF_OUTLET,
         may_overlap=True,
     ),
+    Kind(
+        "base_list",
+        Listed,
+        _columns(Listed),
+        ("outlet", "factor"),
+        _find_factor_oddities,
+        references=_OF_OUTLET,
+        optional=frozenset(("fields",)),
+    ),
 )
+MARKS = Kind(
+    "marks",
+    Mark,
+    _columns(Mark),
+    ("outlet", "factor", "kind"),
+    _find_mark_oddities,
+    optional=frozenset(_columns(Mark)) - {"outlet", "factor", "kind", "from", "to"},
+    may_overlap=True,
+    period=("from", "to"),
+)
+
+# Every kind of file.
+FILES = {**KINDS, MARKS.name: MARKS}

@@ -1,25 +1,29 @@
 """The lines of registry files, one model a kind of file: what each cell may hold.
 
-The order of the fields is the order of the columns; `valid_from` and `valid_to` are the last two.
+The order of the fields is the order of the columns; `valid_from` and `valid_to` are the last two of dated rows.
 """
 
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hj212gw.protocol.dialects import SLUGS
 from hj212gw.registry.cells import (
+    ALL_FACTORS,
     MIN_INTERVALS,
     format_moment,
     format_number,
     optional,
     or_text,
+    parse_all_or_code,
     parse_cn,
     parse_code,
     parse_codes,
     parse_credit_code,
     parse_decimal,
+    parse_digest,
+    parse_fields,
     parse_id,
     parse_moment,
     parse_name,
@@ -31,6 +35,7 @@ from hj212gw.registry.cells import (
     parse_token,
     parse_unit,
 )
+from hj212gw.registry.markkinds import DECLARED, MANUAL, SOURCES, STATES, parse_kind
 
 _MOST_LIMIT = 1e12  # larger numbers are slips, whatever the factor
 
@@ -53,6 +58,33 @@ def _check_high(high: float | None, info: ValidationInfo) -> float | None:
     return high
 
 
+def _check_mark_kind(kind: str, info: ValidationInfo) -> str:
+    if kind == MANUAL and info.data.get("factor") == ALL_FACTORS:
+        raise ValueError(f"one factor for a manual value, not {ALL_FACTORS}")
+    return kind
+
+
+def _check_mark_end(end: datetime | None, info: ValidationInfo) -> datetime | None:
+    start = info.data.get("from_at")
+    if start is not None and end is not None and end <= start:
+        raise ValueError(f"a moment after from, {format_moment(start)}; to is exclusive")
+    if end is None and info.data.get("kind") == MANUAL:
+        raise ValueError("the end of the time that a manual value covers")
+    return end
+
+
+def _check_value(value: float | None, info: ValidationInfo) -> float | None:
+    if value is None and info.data.get("kind") == MANUAL:
+        raise ValueError("the manual value")
+    return value
+
+
+def _check_decider(name: str | None, info: ValidationInfo) -> str | None:
+    if name is None and info.data.get("state", DECLARED) != DECLARED:
+        raise ValueError(f"the name of who made it {info.data['state']}")
+    return name
+
+
 _Id = Annotated[str, BeforeValidator(parse_id)]
 _OptionalId = Annotated[str | None, BeforeValidator(optional(parse_id))]
 _Name = Annotated[str, BeforeValidator(parse_name)]
@@ -65,6 +97,7 @@ _OptionalToken = Annotated[str | None, BeforeValidator(optional(parse_token))]
 _Unit = Annotated[str, BeforeValidator(parse_unit)]
 _Limit = Annotated[float | None, BeforeValidator(optional(parse_decimal(-_MOST_LIMIT, _MOST_LIMIT)))]
 _From = Annotated[datetime | None, BeforeValidator(optional(parse_moment))]
+_Moment = _From
 _To = Annotated[datetime | None, BeforeValidator(optional(parse_moment)), AfterValidator(_check_end)]
 
 
@@ -199,3 +232,36 @@ class LegalHold(Row):
     reason: _Name
     valid_from: _From
     valid_to: _To
+
+
+class Listed(Row):
+    """A factor of an outlet that is assessed, and how many values an hour owes: 1 mean, 2 amount, 3 converted mean."""
+
+    outlet: _Id
+    factor: _Code
+    fields: Annotated[int, BeforeValidator(parse_fields)]
+    valid_from: _From
+    valid_to: _To
+
+
+class Mark(Row):
+    """What somebody declares of a stretch of an outlet; empty `to` runs on, `recorded_at` is now, state is declared."""
+
+    outlet: _Id
+    factor: Annotated[str, BeforeValidator(or_text(parse_all_or_code, ALL_FACTORS))]
+    kind: Annotated[str, BeforeValidator(parse_kind), AfterValidator(_check_mark_kind)]
+    from_at: Annotated[datetime, BeforeValidator(parse_moment), Field(alias="from")]
+    to_at: Annotated[
+        datetime | None, BeforeValidator(optional(parse_moment)), AfterValidator(_check_mark_end), Field(alias="to")
+    ]
+    recorded_at: _Moment
+    value: Annotated[_Limit, AfterValidator(_check_value)]
+    source: Annotated[str, BeforeValidator(or_text(parse_one_of(*SOURCES), SOURCES[0]))]
+    author: _OptionalName
+    note: _OptionalName
+    state: Annotated[str, BeforeValidator(or_text(parse_one_of(*STATES), DECLARED))]
+    decided_by: Annotated[_OptionalName, AfterValidator(_check_decider)]
+    decided_at: _Moment
+    proof_sha256: Annotated[str | None, BeforeValidator(optional(parse_digest))]
+    proof_name: _OptionalName
+    proof_at: _Moment

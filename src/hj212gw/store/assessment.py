@@ -15,7 +15,8 @@ from hj212gw.store.queries import load_query
 LOCAL = "local"
 UPSTREAM = "upstream:"
 
-_TABLES = ("base_days", "series_days", "arrived_days", "mark_days", "computed_days")
+_READ = ("base_days", "plain_days", "odd_hours", "stood_days", "arrived_days")
+_JUDGED = ("mark_days", "computed_days")
 # Sorting millions of rows to join them with the hours of a month takes longer than hashing those; compiling too.
 _SETTINGS = ("SET LOCAL enable_mergejoin = off", "SET LOCAL jit = off", "SET LOCAL work_mem = '128MB'")
 
@@ -87,7 +88,7 @@ async def read_arrivals(connection: Connection, scope: Scope, rules: Rules) -> N
 
 async def apply_rules(connection: Connection, scope: Scope, rules: Rules) -> None:
     """Fill `computed_days` from what `read_arrivals` found; called again it replaces what it made before."""
-    await _drop(connection, _TABLES[3:])
+    await _drop(connection, _JUDGED)
     values = json.dumps(rules.values)
     ends = (rules.immediate_after, rules.completed_after)
     await connection.execute(load_query("assess_marks"), values, *ends, scope.arrivals, scope.now)
@@ -98,7 +99,7 @@ async def apply_rules(connection: Connection, scope: Scope, rules: Rules) -> Non
 async def _prepare(connection: Connection) -> None:
     for setting in _SETTINGS:
         await connection.execute(setting)
-    await _drop(connection, _TABLES)
+    await _drop(connection, _READ + _JUDGED)
 
 
 async def _drop(connection: Connection, tables: tuple[str, ...]) -> None:
@@ -107,19 +108,22 @@ async def _drop(connection: Connection, tables: tuple[str, ...]) -> None:
 
 
 async def _read_local(connection: Connection, scope: Scope, span: tuple[Any, ...]) -> None:
+    """Plain hours in one pass over all readings; the few others, and moving data loggers, one by one."""
     from_at, to_at, *ends, good_flags = span
     moving = await connection.fetchval(load_query("assess_moving_loggers"), from_at, to_at)
     wanted = None
     if scope.outlets is not None:
         wanted = await connection.fetchval(load_query("assess_loggers_of"), scope.outlets)
         moving = sorted(set(moving) & set(wanted))
-    await connection.execute(load_query("assess_series"), *span, wanted, moving)
-    await connection.execute("ANALYZE series_days")
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM series_days WHERE fix_i | fix_c <> 0)"):
-        await connection.execute(load_query("assess_corrections"), *ends, good_flags)
-    await connection.execute(load_query("assess_outlets"), from_at)
+    await connection.execute(load_query("assess_plain"), *span, wanted, moving)
+    await connection.execute(load_query("assess_odd"), *span, wanted, moving)
     if moving:
-        await connection.execute(load_query("assess_moving"), *span, moving)
+        await connection.execute(load_query("assess_moving"), from_at, to_at, moving)
+    await connection.execute("ANALYZE odd_hours")
+    await connection.execute(load_query("assess_stood"), *ends, good_flags)
+    for table in ("plain_days", "stood_days"):
+        await connection.execute(f"ANALYZE {table}")
+    await connection.execute(load_query("assess_outlets"), from_at)
 
 
 def _start_of(day: date) -> datetime:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import asyncpg
 
 from hj212gw.errors import StoreError
+from hj212gw.store.marks import MarkTable
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
 from hj212gw.store.queries import load_query, load_table_query
@@ -42,10 +43,14 @@ class RegistryStore:
 
     Args:
         connection: of a login that may write the registry; nobody else uses it meanwhile.
+
+    Attributes:
+        marks: the table of marks, inside the same `change` or `snapshot`.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.marks = MarkTable(connection)
         self.on_rows: Callable[[str, int], None] | None = None  # told the table and how many rows it just got
 
     @classmethod

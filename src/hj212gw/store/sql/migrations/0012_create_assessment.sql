@@ -117,7 +117,8 @@ $$;
 CREATE FUNCTION hj212.covered_hours(ranges tstzmultirange, day date, longer_than interval) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN ranges IS NULL THEN 0
-        WHEN ranges @> tstzrange(hj212.day_start(day), hj212.day_start(day + 1)) THEN (1 << 24) - 1
+        WHEN longer_than < interval '1 hour' AND ranges @> tstzrange(hj212.day_start(day), hj212.day_start(day + 1))
+            THEN (1 << 24) - 1
         ELSE (SELECT coalesce(bit_or(1 << hour), 0) FROM (
             SELECT hour FROM generate_series(0, 23) AS h (hour), unnest(ranges * tstzmultirange(tstzrange(
                 hj212.day_start(day) + hour * interval '1 hour', hj212.day_start(day) + (hour + 1) * interval '1 hour'
@@ -336,10 +337,11 @@ BEGIN
         PERFORM hj212.note_stale(o.outlet, min(c.valid_from), max(coalesce(c.valid_to, 'infinity')), 'enterprise changed')
         FROM changed c JOIN hj212.outlets o USING (enterprise) GROUP BY o.outlet;
     WHEN 'marks' THEN
-        PERFORM hj212.note_stale(outlet, from_at, coalesce(to_at, 'infinity'), 'mark ' || mark_id || ' declared') FROM changed;
+        PERFORM hj212.note_stale(outlet, from_at, coalesce(to_at, 'infinity'), 'mark ' || mark_id || ' declared')
+        FROM changed WHERE origin = 'local';
     WHEN 'mark_events' THEN
         PERFORM hj212.note_stale(m.outlet, m.from_at, coalesce(m.to_at, 'infinity'), 'mark ' || c.mark_id || ' ' || c.event)
-        FROM changed c JOIN hj212.marks m USING (mark_id);
+        FROM changed c JOIN hj212.marks m USING (mark_id) WHERE m.origin = 'local';
     WHEN 'channels', 'data_loggers' THEN
         PERFORM hj212.note_stale(outlet, min(valid_from), max(coalesce(valid_to, 'infinity')), 'registry changed')
         FROM changed WHERE outlet IS NOT NULL GROUP BY outlet;

@@ -1,8 +1,11 @@
 -- Purpose: masks of data loggers as masks of outlets and factors of the catalogue, by the registry at the range's
--- beginning: the data loggers it changes for within the range are not among them. As v_readings tells them.
+-- beginning: the data loggers it changes for within the range are mapped already. As v_readings tells them. A row without
+-- a stage is of both.
 -- Parameter: $1 first moment.
 CREATE TEMP TABLE arrived_days ON COMMIT DROP AS
-WITH series AS (SELECT DISTINCT logger_id, st, factor FROM series_days), mapped AS (
+WITH series AS (
+    SELECT logger_id, st, factor FROM plain_days UNION SELECT logger_id, st, code FROM stood_days WHERE outlet IS NULL
+), mapped AS (
     SELECT s.logger_id, s.st, s.factor, a.outlet,
            CASE WHEN u.factor IS NOT NULL THEN u.factor
                 WHEN f.alias_of IS NOT NULL THEN f.alias_of
@@ -29,10 +32,12 @@ WITH series AS (SELECT DISTINCT logger_id, st, factor FROM series_days), mapped 
         AND (f.alias_of IS NULL OR f.medium = coalesce(o.medium, hj212.medium_of(s.st)))
     WHERE a.outlet IS NOT NULL
 )
-SELECT m.outlet, m.catalogue_factor AS factor, s.day, s.ever, s.zero,
-       s.mean_i, s.good_i, s.mean_i AS p1_i, s.cou_i AS p2_i, s.zs_i AS p3_i,
-       0 AS p4_i, 0 AS p5_i, 0 AS p6_i, 0 AS p7_i, 0 AS p8_i,
-       s.mean_c, s.good_c, s.mean_c AS p1_c, s.cou_c AS p2_c, s.zs_c AS p3_c,
-       0 AS p4_c, 0 AS p5_c, 0 AS p6_c, 0 AS p7_c, 0 AS p8_c
-FROM series_days s JOIN mapped m USING (logger_id, st, factor)
+SELECT m.outlet, m.catalogue_factor AS factor, p.day, NULL AS stage, p.mean AS ever, p.mean, p.mean AS good, p.zero,
+       p.mean AS p1, p.cou AS p2, p.zs AS p3, 0 AS p4, 0 AS p5, 0 AS p6, 0 AS p7, 0 AS p8
+FROM plain_days p JOIN mapped m USING (logger_id, st, factor)
 WHERE m.catalogue_factor IS NOT NULL
+UNION ALL
+SELECT coalesce(t.outlet, m.outlet), coalesce(t.factor, m.catalogue_factor), t.day, t.stage, t.ever, t.mean, t.good, t.zero,
+       t.mean, t.cou, t.zs, 0, 0, 0, 0, 0
+FROM stood_days t LEFT JOIN mapped m ON t.outlet IS NULL AND (m.logger_id, m.st, m.factor) = (t.logger_id, t.st, t.code)
+WHERE coalesce(t.factor, m.catalogue_factor) IS NOT NULL

@@ -11,36 +11,27 @@ WITH versions AS (
     FROM hj212.upstream_hours u
     WHERE u.source = $7 AND u.hour_at >= $1 AND u.hour_at < $2 AND ($6::text[] IS NULL OR u.outlet = ANY ($6))
 ), stood AS (
-    (SELECT DISTINCT ON (outlet, factor, hour_at) 'i' AS stage, * FROM versions
+    (SELECT DISTINCT ON (outlet, factor, hour_at) 'immediate' AS stage, * FROM versions
      WHERE CASE WHEN $8 THEN NOT is_filled AND arrived_at <= hj212.day_start(day + 1) + $4::interval
                 ELSE arrived_at <= hj212.day_start(day + 1) + $3::interval END
      ORDER BY outlet, factor, hour_at, arrived_at DESC)
     UNION ALL
-    (SELECT DISTINCT ON (outlet, factor, hour_at) 'c', * FROM versions
+    (SELECT DISTINCT ON (outlet, factor, hour_at) 'completed', * FROM versions
      WHERE arrived_at <= hj212.day_start(day + 1) + $4::interval ORDER BY outlet, factor, hour_at, arrived_at DESC)
     UNION ALL
-    (SELECT DISTINCT ON (outlet, factor, hour_at) 'e', * FROM versions ORDER BY outlet, factor, hour_at, arrived_at DESC)
+    (SELECT DISTINCT ON (outlet, factor, hour_at) 'ever', * FROM versions ORDER BY outlet, factor, hour_at, arrived_at DESC)
 )
-SELECT v.outlet, v.factor, v.day,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'e' AND v.mean_present), 0) AS ever, 0 AS zero,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.mean_present), 0) AS mean_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.is_good), 0) AS good_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 1), 0) AS p1_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 2), 0) AS p2_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 3), 0) AS p3_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 4), 0) AS p4_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 5), 0) AS p5_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 6), 0) AS p6_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 7), 0) AS p7_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'i' AND v.fields >= 8), 0) AS p8_i,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.mean_present), 0) AS mean_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.is_good), 0) AS good_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 1), 0) AS p1_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 2), 0) AS p2_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 3), 0) AS p3_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 4), 0) AS p4_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 5), 0) AS p5_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 6), 0) AS p6_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 7), 0) AS p7_c,
-       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'c' AND v.fields >= 8), 0) AS p8_c
-FROM stood v GROUP BY v.outlet, v.factor, v.day
+SELECT v.outlet, v.factor, v.day, s.stage, coalesce(bit_or(v.bit) FILTER (WHERE v.stage = 'ever' AND v.mean_present), 0) AS ever,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.mean_present), 0) AS mean,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.is_good), 0) AS good, 0 AS zero,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 1), 0) AS p1,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 2), 0) AS p2,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 3), 0) AS p3,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 4), 0) AS p4,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 5), 0) AS p5,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 6), 0) AS p6,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 7), 0) AS p7,
+       coalesce(bit_or(v.bit) FILTER (WHERE v.stage = s.stage AND v.fields >= 8), 0) AS p8
+FROM (VALUES ('immediate'), ('completed')) AS s (stage)
+JOIN stood v ON v.stage IN (s.stage, 'ever')
+GROUP BY v.outlet, v.factor, v.day, s.stage

@@ -11,10 +11,10 @@ WITH gone AS (
     INSERT INTO hj212.assessed_days AS a
     SELECT * FROM computed_days ORDER BY outlet, day, factor, stage
     ON CONFLICT (outlet, day, factor, stage) DO UPDATE SET
-        (fields, listed, stopped, excused, checked, due, got, good, marked, manual, valid, ever, planes, expected_values, reported_values, expected_groups, groups_not_taking_part, groups_received, valid_groups)
-        = (excluded.fields, excluded.listed, excluded.stopped, excluded.excused, excluded.checked, excluded.due, excluded.got, excluded.good, excluded.marked, excluded.manual, excluded.valid, excluded.ever, excluded.planes, excluded.expected_values, excluded.reported_values, excluded.expected_groups, excluded.groups_not_taking_part, excluded.groups_received, excluded.valid_groups)
-    WHERE (a.fields, a.listed, a.stopped, a.excused, a.checked, a.due, a.got, a.good, a.marked, a.manual, a.valid, a.ever, a.planes, a.expected_values, a.reported_values, a.expected_groups, a.groups_not_taking_part, a.groups_received, a.valid_groups)
-        IS DISTINCT FROM (excluded.fields, excluded.listed, excluded.stopped, excluded.excused, excluded.checked, excluded.due, excluded.got, excluded.good, excluded.marked, excluded.manual, excluded.valid, excluded.ever, excluded.planes, excluded.expected_values, excluded.reported_values, excluded.expected_groups, excluded.groups_not_taking_part, excluded.groups_received, excluded.valid_groups)
+        (fields, listed, stopped, excused, checked, due, got, good, marked, manual, valid, ever, planes, expected_values, reported_values, expected_groups, groups_not_taking_part, groups_received, valid_groups, dry, refused)
+        = (excluded.fields, excluded.listed, excluded.stopped, excluded.excused, excluded.checked, excluded.due, excluded.got, excluded.good, excluded.marked, excluded.manual, excluded.valid, excluded.ever, excluded.planes, excluded.expected_values, excluded.reported_values, excluded.expected_groups, excluded.groups_not_taking_part, excluded.groups_received, excluded.valid_groups, excluded.dry, excluded.refused)
+    WHERE (a.fields, a.listed, a.stopped, a.excused, a.checked, a.due, a.got, a.good, a.marked, a.manual, a.valid, a.ever, a.planes, a.expected_values, a.reported_values, a.expected_groups, a.groups_not_taking_part, a.groups_received, a.valid_groups, a.dry, a.refused)
+        IS DISTINCT FROM (excluded.fields, excluded.listed, excluded.stopped, excluded.excused, excluded.checked, excluded.due, excluded.got, excluded.good, excluded.marked, excluded.manual, excluded.valid, excluded.ever, excluded.planes, excluded.expected_values, excluded.reported_values, excluded.expected_groups, excluded.groups_not_taking_part, excluded.groups_received, excluded.valid_groups, excluded.dry, excluded.refused)
     RETURNING a.outlet, a.day
 )
 INSERT INTO changed_days SELECT outlet, day FROM gone UNION SELECT outlet, day FROM stored

@@ -1,0 +1,43 @@
+"""Why an hour counts against a rate, in words."""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from hj212gw.assessment.reports import LostHour
+from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.store.assessment import Rules
+from hj212gw.store.figures import Loss
+
+
+def to_lost_hour(loss: Loss, rules: Rules) -> LostHour:
+    """Say of a loss why it is one."""
+    day_start = datetime(loss.day.year, loss.day.month, loss.day.day, tzinfo=WIRE_ZONE)
+    hour = _hour_of(day_start, loss.hour)
+    return LostHour(loss.outlet, loss.factor, hour, loss.stage, loss.state, _explain(loss, day_start, rules))
+
+
+def _explain(loss: Loss, day_start: datetime, rules: Rules) -> str:
+    if loss.state == "late":
+        return _explain_late(loss, day_start, rules)
+    if loss.state == "partial":
+        return f"{loss.came} of {loss.fields} values came{'' if loss.has_mean else ', the mean did not'}"
+    if loss.state == "flag" and not loss.is_dry:
+        return f"its data flag is not {' or '.join(rules.good_flags)}"
+    return {
+        "missing": "nothing came",
+        "mark": f"device marks leave less than {rules.values['valid_minutes']} minutes",
+        "flag": "no flow, and no stop is recorded",
+    }[loss.state]
+
+
+def _explain_late(loss: Loss, day_start: datetime, rules: Rules) -> str:
+    if loss.stage == "immediate" and rules.is_by_provenance:
+        return "was filled in later"
+    after = rules.immediate_after if loss.stage == "immediate" else rules.completed_after
+    cut_off = day_start + timedelta(days=1) + after
+    return f"came after the cut-off, {cut_off:%Y-%m-%dT%H:%M}"
+
+
+@lru_cache(maxsize=1024)
+def _hour_of(day_start: datetime, hour: int) -> datetime:
+    return day_start + timedelta(hours=hour)

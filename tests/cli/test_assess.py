@@ -1,0 +1,659 @@
+"""Tests of `hj212gw assess`: the specification's examples from files, exact figures, lost hours, ranges, the database."""
+
+import asyncio
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import NamedTuple
+
+import pytest
+
+from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS
+from hj212gw.assessment.hours import HOUR_COLUMNS
+from hj212gw.assessment.losses import to_lost_hour
+from hj212gw.assessment.rules import make_rules
+from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.store.assessment import Scope, compute_days
+from hj212gw.store.figures import read_losses
+from hj212gw.store.migrate import migrate
+from hj212gw.store.pool import connected
+
+DAY = datetime(2026, 3, 1, tzinfo=WIRE_ZONE)
+GAS = ("a34013", "a21026", "a21002", "a19001", "a01011", "a01012", "a01014", "a01013", "a00000")
+NOW = ("--now", "2026-06-01")
+COUNTS = (
+    "expected_values",
+    "reported_values",
+    "expected_groups",
+    "groups_not_taking_part",
+    "groups_received",
+    "valid_groups",
+)
+
+
+class Result(NamedTuple):
+    """How a command ended and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self):
+        """What `--json` printed."""
+        assert self.exit_code == 0, self.stderr
+        return json.loads(self.stdout)
+
+    def row(self, stage, level="outlet", id_=None):
+        """One row of the document."""
+        rows = [row for row in self.document["rows"] if (row["level"], row["stage"]) == (level, stage)]
+        (row,) = [row for row in rows if id_ in (None, row["id"])]
+        return row
+
+
+class Folder:
+    """A folder of files under way.
+
+    Hours arrive five minutes after they end, with all fields and the flag N, unless told otherwise.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.base, self.hours, self.marks = [], [], []
+
+    def list_outlet(self, outlet, fields, *, medium="water", days=1, enterprise="E1", county="Hongta"):
+        """List an outlet with its factors and their fields for some days."""
+        end = f"{DAY + timedelta(days=days):%Y-%m-%d}"
+        self.base += [
+            (enterprise, county, outlet, medium, factor, count, "2026-03-01", end) for factor, count in fields.items()
+        ]
+
+    def send(self, outlet, factor, hours, *, fields=1, arrived=None, mean="true", flag="N"):
+        """Let hours arrive, counted from the first of the first day."""
+        for hour in hours:
+            at = DAY + timedelta(hours=hour)
+            came = arrived or f"{at + timedelta(minutes=65):%Y-%m-%dT%H:%M}"
+            self.hours.append((outlet, factor, f"{at:%Y-%m-%dT%H:%M}", came, fields, mean, flag))
+
+    def mark(self, outlet, factor, kind, from_at, to_at, recorded_at, value=""):
+        """Declare a mark."""
+        self.marks.append((outlet, factor, kind, from_at, to_at, recorded_at, value))
+
+    def write(self):
+        """Write the files."""
+        self.path.mkdir(exist_ok=True)
+        files = (("base_list", BASE_COLUMNS, self.base), ("hours", HOUR_COLUMNS, self.hours))
+        for name, columns, rows in (*files, ("marks", MARK_COLUMNS, self.marks)):
+            if name != "marks" or rows:
+                with (self.path / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+                    csv.writer(stream).writerows([columns, *rows])
+        return self.path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder of files."""
+    return Folder(tmp_path / "files")
+
+
+def run(*arguments, environment=None):
+    """Run `hj212gw assess` in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HJ212GW_")}
+    result = subprocess.run(
+        [sys.executable, "-m", "hj212gw", "assess", *map(str, arguments)],
+        capture_output=True,
+        timeout=300,
+        check=False,
+        env={**kept, "PYTHONUTF8": "1", **(environment or {})},
+    )
+    return Result(result.returncode, result.stdout.decode(), result.stderr.decode())
+
+
+def run_folder(folder, *arguments):
+    """Run it on files, to JSON."""
+    return run("--from-csv", folder.write(), "--json", *NOW, *arguments)
+
+
+def counts_of(row):
+    """The counts of a row."""
+    return tuple(row[name] for name in COUNTS)
+
+
+def rates_of(row):
+    """The percentages of a row: T, V, TV."""
+    return row["transmission_pct"], row["validity_pct"], row["effective_pct"]
+
+
+def test_example_1_late_data(folder):
+    """Immediate 91.66 x 91.66, or x 100 where validity is of what was received; completed 100."""
+    folder.list_outlet("W1", {"w01018": 1, "w21003": 1})
+    for factor in ("w01018", "w21003"):
+        folder.send("W1", factor, [*range(3), *range(9, 24)])
+        folder.send("W1", factor, range(3, 7), arrived="2026-03-01T20:00")
+        folder.send("W1", factor, (7, 8), arrived="2026-03-04T09:00")
+    result = run_folder(folder, "--explain")
+    immediate, completed = result.row("immediate"), result.row("completed")
+    assert counts_of(immediate) == (48, 44, 48, 0, 44, 44)
+    assert rates_of(immediate) == ("91.66", "91.66", "84.02")
+    assert (immediate["transmission"], immediate["effective"], immediate["passed"]) == ("11/12", "121/144", False)
+    assert rates_of(completed) == ("100.00", "100.00", "100.00")
+    assert (completed["effective"], completed["passed"]) == ("1", True)
+    lost = result.document["lost_hours"]
+    assert {(hour["stage"], hour["state"], hour["hour"][11:]) for hour in lost} == {
+        ("immediate", "late", "07:00"),
+        ("immediate", "late", "08:00"),
+    }
+    received = run_folder(folder, "--set", "v_denominator=received", "--stage", "immediate")
+    assert rates_of(received.row("immediate")) == ("91.66", "100.00", "91.66")
+
+
+def test_example_2_late_mark(folder):
+    """A mark entered after noon of the next day takes groups from the completed stage alone."""
+    folder.list_outlet("G1", dict.fromkeys(GAS, 1), medium="gas")
+    for factor in GAS:
+        folder.send("G1", factor, range(24))
+    folder.mark("G1", "a21026", "device", "2026-03-01T08:00", "2026-03-01T11:00", "2026-03-02T16:00")
+    result = run_folder(folder)
+    assert rates_of(result.row("immediate")) == ("100.00", "100.00", "100.00")
+    completed = result.row("completed")
+    assert counts_of(completed) == (216, 216, 216, 0, 216, 213)
+    assert completed["validity"] == str(Fraction(213, 216))
+    assert completed["validity_pct"] == "98.61"
+
+
+def test_example_3_part_stopped_hour(folder):
+    """Hour 08 ran 40 minutes: left out, due and invalid, or all of the stop is due."""
+    folder.list_outlet("G1", dict.fromkeys(GAS, 1), medium="gas")
+    for factor in GAS:
+        folder.send("G1", factor, range(9), flag="F")
+        folder.send("G1", factor, [hour for hour in range(9, 24) if hour != 20])
+    folder.mark("G1", "*", "stop", "2026-03-01T00:00", "2026-03-01T08:20", "2026-03-01T09:00")
+    expected = {
+        "under_45_running": ((135, 126, 135, 81, 126, 126), ("93.33", "93.33", "87.11")),
+        "whole_hour": ((144, 135, 144, 72, 135, 126), ("93.75", "87.50", "82.03")),
+        "never": ((216, 207, 216, 0, 207, 126), ("95.83", "58.33", "55.90")),
+    }
+    for value, (counts, rates) in expected.items():
+        row = run_folder(folder, "--set", f"stop_partial={value}", "--stage", "completed").row("completed")
+        assert (counts_of(row), rates_of(row)) == (counts, rates)
+
+
+def test_example_4_values_not_groups(folder):
+    """A field that is missing all day counts against transmission, and the hour is told as partial."""
+    fields = {factor: 3 if number < 3 else 1 for number, factor in enumerate(GAS)}
+    folder.list_outlet("G1", fields, medium="gas")
+    for factor, count in fields.items():
+        folder.send("G1", factor, range(24), fields=2 if factor == "a21026" else count)
+    result = run_folder(folder, "--explain")
+    row = result.row("immediate")
+    assert counts_of(row) == (360, 336, 216, 0, 216, 216)
+    assert rates_of(row) == ("93.33", "100.00", "93.33")
+    lost = [hour for hour in result.document["lost_hours"] if hour["stage"] == "immediate"]
+    assert len(lost) == 24
+    assert {(hour["factor"], hour["state"], hour["reason"]) for hour in lost} == {
+        ("a21026", "partial", "2 of 3 values came")
+    }
+
+
+@pytest.fixture(scope="module")
+def roll_up(tmp_path_factory):
+    """Example 5 at a tenth of its size: A good, B bad, C stopped; and its ranges."""
+    folder = Folder(tmp_path_factory.mktemp("e5") / "files")
+    folder.list_outlet("A", dict.fromkeys(GAS, 1), medium="gas", days=3)
+    for number, factor in enumerate(GAS):
+        folder.send("A", factor, range(2), flag="D")
+        folder.send("A", factor, range(2, 72))
+        assert number < 9
+    folder.list_outlet("B", {"w01018": 1, "w21003": 1}, days=3, enterprise="E2")
+    folder.send("B", "w01018", range(72))
+    folder.send("B", "w21003", range(57))
+    folder.send("B", "w21003", [57], flag="M")
+    folder.list_outlet("C", {"w01018": 1}, days=3, enterprise="E2", county="Jiangchuan")
+    folder.mark("C", "*", "stop", "2026-02-27T00:00", "", "2026-02-27T00:00")
+    return folder, run_folder(folder, "--range", "--stage", "completed")
+
+
+def test_example_5_roll_up(roll_up):
+    """Pooled counts, means beside them, and a point without a rate with its reason, in no mean."""
+    folder, result = roll_up
+    a, b, c, city = (
+        result.row("completed", *who) for who in (("outlet", "A"), ("outlet", "B"), ("outlet", "C"), ("city",))
+    )
+    assert a["effective"] == "35/36"
+    assert rates_of(b) == ("90.27", "89.58", "80.87")
+    assert (c["effective"], c["effective_pct"], c["passed"]) == (None, None, None)
+    assert c["no_rate_reason"] == "stopped or excused all the time"
+    assert counts_of(c) == (0, 0, 0, 72, 0, 0)
+    assert counts_of(city) == (792, 778, 792, 72, 778, 759)
+    assert rates_of(city) == ("98.23", "95.83", "94.13")
+    assert (city["passed"], city["mean_of_points"]["effective_pct"]) == (False, "89.04")
+    assert city["mean_of_enterprises"]["effective_pct"] == "89.04"
+    assert result.row("completed", "enterprise", "E2")["effective"] == b["effective"]
+    assert result.row("completed", "county", "Hongta")["effective"] == city["effective"]
+    received = run_folder(folder, "--set", "v_denominator=received", "--stage", "completed", "--level", "city")
+    assert rates_of(received.row("completed", "city")) == ("98.23", "97.55", "95.83")
+    assert received.row("completed", "city")["mean_of_points"]["effective_pct"] == "93.40"
+    assert [row["level"] for row in received.document["rows"]] == ["city"]
+
+
+def test_range_names_settings_that_give_its_ends(roll_up):
+    """Computed again under the settings of an end, the figure is that end; nothing between lies outside."""
+    folder, result = roll_up
+    document = result.document
+    spreads = {(spread["level"], spread["id"]): spread for spread in document["range"]}
+    assert set(document["varied"]) == {
+        *("v_denominator", "rollup", "stop_partial", "expected_groups", "invalid_received"),
+    }
+    city = spreads["city", "city"]
+    assert city["effective"] == result.row("completed", "city")["effective"]
+    for end in ("lowest", "highest"):
+        bound = city[end]
+        changes = [word for name, value in bound["settings"].items() for word in ("--set", f"{name}={value}")]
+        again = run_folder(folder, *changes, "--stage", "completed", "--level", "city")
+        assert again.row("completed", "city")["effective"] == bound["effective"]
+    assert Fraction(city["lowest"]["effective"]) < Fraction(city["effective"]) < Fraction(city["highest"]["effective"])
+    b = spreads["outlet", "B"]
+    assert (b["lowest"]["effective_pct"], b["highest"]["effective_pct"]) == ("80.25", "89.58")
+    c = spreads["outlet", "C"]
+    assert (c["effective"], c["lowest"]["effective"], c["highest"]["effective"]) == (None, "0", "0")
+
+
+def test_range_over_provenance(folder):
+    """Where the platform tells what it filled in, immediate may mean without that."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(24))
+    path = folder.write()
+    lines = (path / "hours.csv").read_text(encoding="utf-8").splitlines()
+    filled = [f"{line},{'is_filled' if not place else place == 7}" for place, line in enumerate(lines)]
+    (path / "hours.csv").write_text("\n".join(filled), encoding="utf-8")
+    document = run("--from-csv", path, "--json", "--range", "--level", "outlet", *NOW).document
+    immediate, completed = document["range"]
+    assert immediate["lowest"]["effective"] == str(Fraction(23, 24) ** 2)
+    assert immediate["lowest"]["settings"] == {"v_denominator": "expected", "immediate_by": "provenance"}
+    assert immediate["highest"] == completed["lowest"]
+    assert document["varied"]["immediate_by"] == ["deadline", "provenance"]
+
+
+def test_example_7_standard_sample_check(folder):
+    """The first hour of a check takes no part, a second one stays due."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.list_outlet("W2", {"w01018": 1})
+    folder.send("W1", "w01018", range(24))
+    folder.send("W2", "w01018", [hour for hour in range(24) if hour != 9])
+    for outlet, ends in (("W1", ["2026-03-01T03:40"]), ("W2", ["2026-03-01T03:40", "2026-03-01T09:40"])):
+        for end in ends:
+            folder.mark(outlet, "w01018", "standard_check", f"{end[:14]}05", end, "2026-03-01T12:00")
+    result = run_folder(folder)
+    for stage in ("immediate", "completed"):
+        assert counts_of(result.row(stage, id_="W1")) == (23, 23, 23, 1, 23, 23)
+        assert counts_of(result.row(stage, id_="W2")) == (23, 22, 23, 1, 22, 22)
+        assert result.row(stage, id_="W2")["validity_pct"] == "95.65"
+
+
+def test_lost_hours_have_each_their_state(folder):
+    """Missing, late, flag, mark and partial; what was lost on purpose is not told."""
+    folder.list_outlet("W1", {"w01018": 2})
+    folder.send("W1", "w01018", range(6, 24), fields=2)
+    folder.send("W1", "w01018", [1], fields=2, arrived="2026-03-05T00:00")
+    folder.send("W1", "w01018", [2], fields=2, flag="D")
+    folder.send("W1", "w01018", [3], fields=2)
+    folder.send("W1", "w01018", [4], fields=1)
+    folder.send("W1", "w01018", [5], fields=1, mean="false")
+    folder.mark("W1", "*", "maintenance", "2026-03-01T03:10", "2026-03-01T03:40", "2026-03-01T04:00")
+    folder.mark("W1", "*", "stop", "2026-03-01T12:00", "2026-03-01T14:00", "2026-03-01T14:00")
+    document = run_folder(folder, "--explain", "--stage", "immediate").document
+    assert [(hour["hour"], hour["state"], hour["reason"]) for hour in document["lost_hours"]] == [
+        ("2026-03-01T00:00", "missing", "nothing came"),
+        ("2026-03-01T01:00", "late", "came after the cut-off, 2026-03-02T12:00"),
+        ("2026-03-01T02:00", "flag", "its data flag is not N"),
+        ("2026-03-01T03:00", "mark", "device marks leave less than 45 minutes"),
+        ("2026-03-01T04:00", "partial", "1 of 2 values came"),
+        ("2026-03-01T05:00", "partial", "1 of 2 values came, the mean did not"),
+    ]
+    missing = run_folder(folder, "--explain", "--stage", "immediate", "--set", "invalid_received=missing").document
+    assert missing["lost_hours"] == document["lost_hours"]
+
+
+def test_second_row_replaces_the_first_from_its_arrival_on(folder):
+    """A correction counts at the stage by whose cut-off it came, in whatever order the lines stand."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0], arrived="2026-03-05T00:00")
+    folder.send("W1", "w01018", [1], arrived="2026-03-05T00:00", flag="D")
+    folder.send("W1", "w01018", [0], flag="D")
+    folder.send("W1", "w01018", range(1, 24))
+    result = run_folder(folder)
+    assert counts_of(result.row("immediate")) == (24, 24, 24, 0, 24, 23)
+    assert counts_of(result.row("completed")) == (24, 24, 24, 0, 24, 23)
+
+
+def test_manual_values(folder):
+    """Four accepted values of six hours make a lost day count as received and valid, completed only."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0], flag="D")
+    for hour in (0, 6, 12, 18):
+        start = DAY + timedelta(hours=hour)
+        span = (f"{moment:%Y-%m-%dT%H:%M}" for moment in (start, start + timedelta(hours=6)))
+        folder.mark("W1", "w01018", "manual", *span, "2026-03-03T00:00", "12.5")
+    result = run_folder(folder)
+    assert counts_of(result.row("immediate")) == (24, 1, 24, 0, 1, 0)
+    assert counts_of(result.row("completed")) == (24, 24, 24, 0, 24, 24)
+
+
+def test_hours_that_are_not_over_are_not_due(folder):
+    """Figures of a day that goes on are provisional; a stage that is over is not."""
+    folder.list_outlet("W1", {"w01018": 1}, days=2)
+    folder.send("W1", "w01018", range(24))
+    result = run("--from-csv", folder.write(), "--json", "--now", "2026-03-02T12:00", "--period", "day")
+    rows = {(row["period_start"], row["stage"]): row for row in result.document["rows"] if row["level"] == "outlet"}
+    assert rows["2026-03-02", "immediate"]["expected_groups"] == 12
+    after = run("--from-csv", folder.path, "--json", "--now", "2026-03-02T12:01", "--period", "day")
+    first = {row["stage"]: row["provisional"] for row in after.document["rows"] if row["period_start"] == "2026-03-01"}
+    assert rows["2026-03-01", "immediate"]["provisional"]
+    assert first == {"immediate": False, "completed": True}
+
+
+def test_periods(folder):
+    """Periods are pooled of their hours, or the mean of their days where that is set; a range is what is asked."""
+    folder.list_outlet("W1", {"w01018": 1}, days=32)
+    folder.send("W1", "w01018", range(24 * 31))
+    months = run_folder(folder, "--period", "month", "--level", "outlet", "--stage", "completed").document["rows"]
+    assert [(row["period_start"], row["expected_groups"], row["effective"]) for row in months] == [
+        ("2026-03-01", 744, "1"),
+        ("2026-04-01", 24, "0"),
+    ]
+    mean = run_folder(folder, "--set", "period_figure=mean_of_days", "--stage", "completed").row("completed")
+    assert (mean["expected_groups"], mean["effective"], mean["transmission"]) == (768, "31/32", "31/32")
+    cut = run_folder(folder, "--from", "2026-03-31", "--to", "2026-04-02", "--stage", "completed").row("completed")
+    assert (cut["period"], cut["period_start"], cut["validity"]) == ("total", "2026-03-31", "1/2")
+
+
+def test_range_that_nobody_gives(folder):
+    """It is what the base list dates, and where that is open what the hours span."""
+    folder.list_outlet("W1", {"w01018": 1}, days=3)
+    folder.send("W1", "w01018", range(24, 48))
+    assert [run_folder(folder).document[name] for name in ("from", "to")] == ["2026-03-01", "2026-03-04"]
+    folder.base = [(*row[:-2], "", "") for row in folder.base]
+    assert [run_folder(folder).document[name] for name in ("from", "to")] == ["2026-03-02", "2026-03-03"]
+    folder.hours.clear()
+    assert "nothing tells which days to assess" in run_folder(folder).stderr
+
+
+def test_policies_and_their_basis(folder):
+    """A policy of one medium lists other outlets without a rate; a setting takes the policy's place."""
+    folder.list_outlet("W1", {"w01018": 1, "w21011": 1})
+    folder.list_outlet("G1", {"a21026": 1, "a00000": 1}, medium="gas")
+    for outlet, factor in (("W1", "w01018"), ("G1", "a21026"), ("G1", "a00000")):
+        folder.send(outlet, factor, range(24))
+    monthly = run_folder(folder, "--policy", "hj355_monthly_90", "--stage", "completed")
+    assert monthly.row("completed", id_="W1")["period"] == "month"
+    assert monthly.row("completed", id_="W1")["effective"] == "1/2"
+    assert monthly.row("completed", id_="W1")["transmission"] is None
+    assert monthly.row("completed", id_="G1")["no_rate_reason"] == "nothing the policy assesses"
+    old = run_folder(folder, "--policy", "gfsw_2014", "--stage", "completed", "--set", "threshold=100")
+    assert [counts_of(old.row("completed", id_=outlet))[2] for outlet in ("W1", "G1")] == [24, 24]
+    assert old.document["policy"]["threshold"] == "100"
+    assert old.row("completed", id_="W1")["passed"]
+
+
+def test_nothing_due_as_full(folder):
+    """Where nothing is due the rate is none, or 100 % where that is set."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0])
+    folder.mark("W1", "*", "stop", "2026-02-01", "", "2026-02-01")
+    assert run_folder(folder).row("completed")["effective"] is None
+    full = run_folder(folder, "--set", "nothing_due=full").row("completed")
+    assert (full["effective"], full["passed"], full["no_rate_reason"]) == ("1", True, None)
+
+
+def test_table_and_csv(folder, tmp_path):
+    """A table goes to stdout, words to stderr; a CSV file has the rows flat, with the ends of the range."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    result = run(
+        "--from-csv", folder.write(), *NOW, "--explain", "--range", "--level", "outlet", "--stage", "completed"
+    )
+    assert result.exit_code == 0
+    assert "outlet  W1" in result.stdout
+    assert "95.83" in result.stdout
+    assert "2026-03-01T00:00  completed  missing  nothing came" in result.stdout
+    assert "2026-03-01 to 2026-03-02, the last day not included" in result.stderr
+    target = tmp_path / "rates.csv"
+    result = run("--from-csv", folder.path, *NOW, "--range", "--csv", target)
+    assert (result.exit_code, result.stdout) == (0, "")
+    rows = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 8
+    assert {row["effective"] for row in rows} == {str(Fraction(23, 24) ** 2)}
+    assert {row["highest"] for row in rows} == {"23/24"}
+    assert rows[0]["passed"] == "false"
+
+
+def test_workbook(folder, tmp_path):
+    """A workbook is whole, with lost hours and ranges; in a folder its name says what it is of."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    result = run("--from-csv", folder.write(), *NOW, "--xlsx", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    (path,) = tmp_path.glob("*.xlsx")
+    assert "2026-03-01" in path.name
+    with zipfile.ZipFile(path) as file:
+        names = file.read("xl/workbook.xml").decode()
+    assert all(name in names for name in ("丢失小时", "区间")), names
+
+
+def test_bad_lines_compute_nothing(folder):
+    """Every wrong line of every file is named, whether it is seen in the file or among the others."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(4))
+    folder.send("W1", "w01018", [1])
+    folder.send("W1", "w01018", [1])
+    path = folder.write()
+    result = run("--from-csv", path, "--json", *NOW)
+    assert (result.exit_code, result.stdout) == (1, "")
+    for line in (6, 7):
+        assert (
+            f"{path}/hours.csv:{line}: arrived_at: expected an outlet, factor, hour and arrival once" in result.stderr
+        )
+    assert "nothing was computed: 2 errors" in result.stderr
+    folder.send("W1", "w01018", [24])
+    folder.mark("W9", "*", "stop", "2026-03-02", "2026-03-01", "2026-03-01")
+    folder.write()
+    result = run("--from-csv", path, "--json", *NOW)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{path}/hours.csv:8: hour: expected an hour on the base list" in result.stderr
+    assert f"{path}/marks.csv:2: to: expected a moment after from" in result.stderr
+    assert f"{path}/marks.csv:2: outlet: expected an outlet of the base list, came 'W9'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "v_denominatr=expected"], 2, "expected NAME=VALUE with one of the names"),
+        (["--set", "manual"], 2, "v_denominator"),
+        (["--set", "v_denominator=both"], 3, "expected policy or expected or received"),
+        (["--set", "completed_days=-1"], 3, "expected a whole number from 0 to 400"),
+        (["--policy", "best"], 3, "there is no policy 'best': expected one of gfsw_2014, hj355_monthly_90"),
+        (["--policy", "hj355_monthly_90", "--period", "day"], 3, "expected --period month, total"),
+        (["--from", "March"], 2, "expected a day such as 2026-03-01"),
+        (["--from", "2026-03-02", "--to", "2026-03-02"], 2, "is not before"),
+        (["--from", "2026-03-05"], 3, "has no day"),
+        (["--level", "province"], 2, "province"),
+        (["--xlsx", "/nowhere/x.xlsx"], 2, "is no folder"),
+        (["--csv", "/nowhere/x.csv"], 2, "is no folder"),
+        (["--range", "--set", "period_figure=mean_of_days"], 3, "ranges are of pooled periods"),
+    ],
+)
+def test_wrong_options(folder, arguments, code, words):
+    """Are told with what is accepted, on stderr; nothing goes to stdout."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0])
+    result = run("--from-csv", folder.write(), *NOW, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("name", ["base_list.csv", "hours.csv"])
+def test_missing_file(folder, name):
+    """Base list and hours have to be there, marks need not."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0])
+    (folder.write() / name).unlink()
+    result = run("--from-csv", folder.path)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"there is no {name}" in result.stderr
+
+
+def test_no_database_named():
+    """Without files a database has to be named."""
+    result = run("--from", "2026-03-01")
+    assert result.exit_code == 3
+    assert "no database is named" in result.stderr
+
+
+def make_city(folder, seed):
+    """Three outlets over two days with gaps, late data, corrections, flags and marks, the same each time."""
+    chance = random.Random(seed)
+    outlets = {"W1": ("water", ("w01018", "w21003")), "W2": ("water", ("w01018",)), "G1": ("gas", ("a21026", "a21002"))}
+    for number, (outlet, (medium, factors)) in enumerate(outlets.items()):
+        count = 3 if medium == "gas" else 1
+        owner = {"enterprise": f"E{number % 2}", "county": f"C{number}"}
+        folder.list_outlet(outlet, dict.fromkeys(factors, count), medium=medium, days=2, **owner)
+        for factor in factors:
+            for hour in range(48):
+                for late in sorted(chance.sample((2, 30, 70, 400), chance.choice((0, 1, 1, 1, 2)))):
+                    came = f"{DAY + timedelta(hours=hour + late):%Y-%m-%dT%H:%M}"
+                    fields, flag = chance.randint(1, count), chance.choice("NNNND")
+                    folder.send(outlet, factor, [hour], fields=fields, arrived=came, flag=flag)
+        for kind in ("stop", "device", "standard_check", "interruption", "force_majeure"):
+            start = DAY + timedelta(minutes=chance.randrange(48 * 60))
+            span = (f"{at:%Y-%m-%dT%H:%M}" for at in (start, start + timedelta(minutes=chance.randrange(20, 300))))
+            said = f"{start + timedelta(hours=chance.choice((1, 40))):%Y-%m-%dT%H:%M}"
+            folder.mark(outlet, chance.choice(("*", *factors)), kind, *span, said)
+
+
+def moment(text):
+    """A moment of the files."""
+    return datetime.fromisoformat(text).replace(tzinfo=WIRE_ZONE) if text else None
+
+
+async def fill_database(dsn, folder):
+    """Put a folder's files into the tables as a registry, readings and local marks."""
+    async with connected(dsn, name="test") as connection:
+        await migrate(connection, now=DAY.astimezone(UTC))
+        for enterprise in {row[0] for row in folder.base}:
+            await connection.execute("INSERT INTO hj212.enterprises (enterprise, name) VALUES ($1, $1)", enterprise)
+        loggers = {}
+        for outlet, enterprise, county, medium in {(row[2], row[0], row[1], row[3]) for row in folder.base}:
+            await connection.execute(
+                "INSERT INTO hj212.outlets (outlet, enterprise, name, county, medium) VALUES ($1, $2, $1, $3, $4)",
+                *(outlet, enterprise, county, medium),
+            )
+            await connection.execute("INSERT INTO hj212.data_loggers (mn, outlet) VALUES ($1, $1)", outlet)
+            loggers[outlet] = await connection.fetchval(
+                "INSERT INTO hj212.loggers (mn) VALUES ($1) RETURNING logger_id", outlet
+            )
+        for row in folder.base:
+            await connection.execute(
+                "INSERT INTO hj212.base_list (outlet, factor, fields, valid_from, valid_to) VALUES ($1, $2, $3, $4, $5)",
+                *(*row[2:3], *row[4:6], moment(row[6]), moment(row[7])),
+            )
+        for outlet, factor, kind, start, end, said, _ in folder.marks:
+            await connection.execute(
+                "INSERT INTO hj212.marks (outlet, factor, kind, from_at, to_at, recorded_at, author)"
+                " VALUES ($1, $2, $3, $4, $5, $6, 'test')",
+                *(outlet, factor, kind, moment(start), moment(end), moment(said)),
+            )
+        await fill_readings(connection, folder, loggers)
+
+
+async def fill_readings(connection, folder, loggers):
+    """The newest of each hour stands, the others are history."""
+    hours = {}
+    for outlet, factor, hour, came, fields, _, flag in folder.hours:
+        hours.setdefault((outlet, factor, hour), []).append((came, fields, flag))
+    for (outlet, factor, hour), versions in hours.items():
+        for place, (came, fields, flag) in enumerate(versions):
+            stands = place == len(versions) - 1
+            values = [1.0 if number < fields else None for number in range(3)]
+            if stands:
+                first = versions[0][0]
+                await connection.execute(
+                    "INSERT INTO hj212.readings_hour (logger_id, st, cn, received_at, updated_at, data_time, factor, nth,"
+                    " avg, cou, zs_avg, data_flag) VALUES ($1, '32', '2061', $2, $3, $4, $5, 0, $6, $7, $8, $9)",
+                    *(
+                        loggers[outlet],
+                        moment(first),
+                        moment(came) if place else None,
+                        moment(hour),
+                        factor,
+                        *values,
+                        flag,
+                    ),
+                )
+            else:
+                await connection.execute(
+                    "INSERT INTO hj212.reading_history (logger_id, st, cn, received_at, replaced_at, data_time, factor, nth,"
+                    " avg, cou, zs_avg, data_flag, origin)"
+                    " VALUES ($1, '32', '2061', $2, $3, $4, $5, 0, $6, $7, $8, $9, 'live')",
+                    *(
+                        loggers[outlet],
+                        moment(came),
+                        moment(versions[place + 1][0]),
+                        moment(hour),
+                        factor,
+                        *values,
+                        flag,
+                    ),
+                )
+
+
+def test_database_and_files_give_the_same(folder, postgres_dsn):
+    """The same hours and marks give the same figures, lost hours and ranges, from tables or from files."""
+    make_city(folder, 7)
+    asyncio.run(fill_database(postgres_dsn, folder))
+    asked = ("--json", *NOW, "--explain", "--range", "--set", "vouchers=ignored", "--period", "day")
+    stored = run("--dsn", postgres_dsn, *asked, "--to", "2026-03-03").document
+    filed = run("--from-csv", folder.write(), *asked).document
+    assert (stored.pop("arrivals"), filed.pop("arrivals")) == ("local", "files:files")
+    assert stored == filed
+    assert {row["state"] for row in stored["lost_hours"]} == {"missing", "late", "flag", "mark", "partial"}
+    assert len(stored["rows"]) == (3 + 2 + 3 + 1) * 2 * 2
+    assert asyncio.run(count_rows(postgres_dsn)) == 0
+
+
+async def count_rows(dsn):
+    """How many figures an assessment left in the database."""
+    async with connected(dsn, name="test") as connection:
+        return await connection.fetchval("SELECT (SELECT count(*) FROM hj212.rate_counts)")
+
+
+async def compare_with_view(dsn):
+    """The lost hours as `--explain` tells them, and as the view tells those of the same groups."""
+    rules = make_rules(AssessmentSettings(vouchers="ignored"))
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    async with connected(dsn, name="test") as connection, connection.transaction():
+        await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
+        told = [to_lost_hour(loss, rules) async for loss in read_losses(connection, rules, ("immediate", "completed"))]
+        columns = ", ".join(row["attname"] for row in await connection.fetch(COLUMNS_OF_DAYS))
+        await connection.execute(f"INSERT INTO hj212.assessed_days ({columns}) SELECT {columns} FROM computed_days")
+        rows = await connection.fetch("SELECT outlet, factor, hour, stage, state FROM hj212.v_lost_hours")
+    return sorted(lost[:5] for lost in told), sorted(map(tuple, rows))
+
+
+COLUMNS_OF_DAYS = """SELECT attname FROM pg_attribute WHERE attrelid = 'hj212.assessed_days'::regclass
+    AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+
+
+def test_lost_hours_are_those_of_the_view(folder, postgres_dsn):
+    """`--explain` and v_lost_hours say the same of the same groups."""
+    make_city(folder, 8)
+    asyncio.run(fill_database(postgres_dsn, folder))
+    told, viewed = asyncio.run(compare_with_view(postgres_dsn))
+    assert len(told) > 50
+    assert told == viewed
