@@ -1,9 +1,7 @@
 """The embedded server moves to another major version: nothing is lost, packets are taken meanwhile, all can be cut off."""
 
 import asyncio
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -116,7 +114,7 @@ def make_upgrade(directory, said, **options):
 def start_command(home):
     """The command as a process of its own, to be killed."""
     command = [sys.executable, "-m", "hj212gw", "db", "upgrade-embedded", "--data-dir", str(home)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @needs_older
@@ -168,7 +166,7 @@ async def test_upgrade_that_is_killed_goes_on(old, mark):
     process = start_command(old.parent)
     folder = upgrade_folder(old)
     await asyncio.to_thread(wait_for, lambda: (folder / mark).exists() or process.poll() is not None, 60)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     if folder.exists():  # else it was quicker than we are
         with pytest.raises(DirectoryInUse, match="upgrade-embedded"):
