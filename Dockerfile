@@ -1,4 +1,5 @@
 # The gateway, beside a database that runs elsewhere. Its settings are environment variables: docs/settings.md.
+# It writes to /var/lib/hj212gw alone, so the root file system may be read-only: docker run --read-only.
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /source
@@ -14,6 +15,7 @@ RUN useradd --system --uid 10212 --user-group --no-create-home --home-dir /var/l
 COPY --from=build /opt/hj212gw /opt/hj212gw
 ENV PATH=/opt/hj212gw/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     HJ212GW_DATA_DIR=/var/lib/hj212gw \
     HJ212GW_HTTP__HOST=0.0.0.0
 USER hj212gw

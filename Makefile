@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 
-.PHONY: check demo format docs bench clean
+.PHONY: check demo format docs site bundle bench clean
 
 check: ## what continuous integration checks
 	./check.sh
@@ -16,10 +16,17 @@ format: ## put the code into its format
 
 docs: ## write what the documentation takes from the code
 	$(VENV)/bin/python scripts/docs.py
+	$(VENV)/bin/python scripts/dashboards.py
+
+site: ## the documentation as a site, in site/
+	$(VENV)/bin/python -m mkdocs build --strict --quiet
+
+bundle: ## wheels, units, pages and checksums for a machine without internet, in dist/
+	$(VENV)/bin/python scripts/bundle.py
 
 bench: ## the figures of the README
 	$(VENV)/bin/python bench/codec.py
 	$(VENV)/bin/python bench/end_to_end.py
 
 clean: ## remove what the scripts and tools made, the demo's data included
-	rm -rf .venv .ci-venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .ci-venv demo site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

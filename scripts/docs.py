@@ -9,17 +9,22 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from hj212gw.cli import build_app
+from hj212gw.cli.reference import describe_program
 from hj212gw.config_docs import example_toml, markdown_table
 from hj212gw.events import event_table
 from hj212gw.protocol.faults import fault_table
 from hj212gw.registry.markkinds import effect_table, mark_kind_table
 from hj212gw.telemetry_docs import metric_table
+from hj212sim.cli import app as simulator_app
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = Path("config/hj212gw.example.toml")
-PAGES = (Path("docs/settings.md"), Path("docs/telemetry.md"), Path("docs/proposals.md"), Path("docs/marks.md"))
+PAGES = tuple(Path(f"docs/{page}.md") for page in ("settings", "telemetry", "proposals", "marks", "cli"))
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": markdown_table,
+    "commands": lambda: describe_program("hj212gw", build_app([])),
+    "simulator": lambda: describe_program("hj212-sim", simulator_app),
     "metrics": metric_table,
     "events": event_table,
     "faults": fault_table,

@@ -61,7 +61,7 @@ HOMES = {
     "pydantic": ("config.py", "config_assessment.py", "config_options.py", "registry/", "http.py"),
     "pydantic_settings": ("config.py", "config_assessment.py"),
     "crcmod": ("protocol/crc.py",),
-    "cryptography": ("protocol/cipher.py",),
+    "cryptography": ("protocol/cipher.py", "gateway/certificates.py"),
     "sqlite3": ("journal/",),
     "xlsxwriter": ("assessment/workbook.py",),
 }

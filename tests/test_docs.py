@@ -26,6 +26,7 @@ from hj212sim.cli import app as simulator_app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))]
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("tests/**/*.md")])
 SCRIPTS = ("demo.sh", "check.sh", ".ci/run", "scripts/environment.sh", "Makefile", "Dockerfile")
@@ -42,15 +43,17 @@ SQL_EXAMPLES = [text.strip() for block in find_blocks("sql") for text in block.s
 
 
 def find_command_lines():
-    """Each call of our programs in the README's console blocks, pipes apart, as a list of words."""
-    lines = [line for block in find_blocks("console") for line in block.replace("\\\n", " ").splitlines()]
+    """Each call of our programs in the console blocks of README and docs/, pipes apart, as a list of words."""
+    blocks = [block for page in (README, *GUIDES) for block in find_blocks("console", page)]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     calls = [shlex.split(part, comments=True) for line in lines for part in line.split(" | ")]
-    return [words for words in calls if words and words[0] in ("hj212gw", "hj212-sim")]
+    ours = [tuple(words) for words in calls if words and words[0] in ("hj212gw", "hj212-sim")]
+    return list(dict.fromkeys(ours))  # a page may say again what another one says
 
 
 def find_command(words):
     """The command that words call, None where there is none; and the words after its name."""
-    app = build_app(words[1:]) if words[0] == "hj212gw" else simulator_app
+    app = build_app(list(words[1:])) if words[0] == "hj212gw" else simulator_app
     command = typer.main.get_command(app)
     for place, word in enumerate(words[1:], 1):
         if not hasattr(command, "commands"):
@@ -75,8 +78,8 @@ def load_script(name):
 
 
 @pytest.mark.parametrize("words", find_command_lines(), ids=" ".join)
-def test_command_line_of_readme(words):
-    """Every command line of the README calls a command that exists, with options it has."""
+def test_command_line(words):
+    """Every command line of README and docs/ calls a command that exists, with options it has."""
     command, rest = find_command(words)
     assert command is not None
     known = {option for parameter in command.params for option in parameter.opts}

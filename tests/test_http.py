@@ -92,6 +92,14 @@ async def test_readyz_follows_the_gateway(address, gateway):
     assert (await ask(address, "/readyz"))[0] == 200
 
 
+async def test_metrics_show_readiness(address, gateway):
+    """As of the scrape, so that an alarm knows as much as /readyz."""
+    for is_ready in (False, True):
+        gateway.readiness = Readiness(is_ready, "" if is_ready else "the journal is full")
+        _, _, body = await ask(address, "/metrics")
+        assert f"\nhj212gw_ready {float(is_ready)}\n".encode() in body
+
+
 async def test_readiness_may_be_awaited_and_metrics_be_others(gateway):
     """A supervisor has to ask its workers first, and shows what they counted."""
 

@@ -157,7 +157,9 @@ def test_page_of_the_product_keeps_its_families():
     alone, together = generate_latest(REGISTRY).decode(), generate_latest(merged).decode()
     names = [[line.rpartition(" ")[0] for line in page.splitlines()] for page in (alone, together)]
     assert sorted(names[0]) == sorted(names[1])
-    assert len([line for line in together.splitlines() if not line.startswith("#")]) < 300
+    # What HTTP leaves out does not count: `_created` twins (see HttpServer.start).
+    shown = [name for name in names[1] if not name.startswith("#") and "_created" not in name]
+    assert len(shown) < 300
 
 
 def test_snapshot_comes_back_from_json():

@@ -49,7 +49,6 @@ _DEFAULT_SETS = {"31": "flue gas", "32": "sewage plant"}
 app = typer.Typer(
     help="Simulated data loggers that speak HJ 212 and account for every packet.",
     no_args_is_help=True,
-    add_completion=False,
 )
 app.command("load")(run_load)
 

@@ -4,6 +4,7 @@
 
     Hj212Error                  reason: fixed slug = metric label = log key
       ConfigError               a setting or an input file is wrong: names it, the value, what is accepted
+        DirectoryInUse          another process serves it, or an upgrade of it is under way
       ProtocolError             + qn_rtn (HJ 212-2017 table 7) for when an answer is due, + offset in the input
         FrameError              crc, length, header, trailer, too_long, incomplete, noise
         PacketError             a header field is missing, repeated or malformed
@@ -32,6 +33,10 @@ class ConfigError(Hj212Error):
     """A setting or an input file is wrong; the message names it, its value and what is accepted."""
 
     reason = "config"
+
+
+class DirectoryInUse(ConfigError):
+    """A directory is served by another process, or is being upgraded by one."""
 
 
 class ProtocolError(Hj212Error):

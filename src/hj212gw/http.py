@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 
 from hj212gw.errors import ConfigError
 from hj212gw.merging import Collector
-from hj212gw.telemetry import REGISTRY
+from hj212gw.telemetry import READY, REGISTRY
 
 MAX_REQUEST_BYTES = 8192
 MAX_CONNECTIONS = 64
@@ -142,6 +142,7 @@ class HttpServer:
         """Answer what depends on the gateway's state."""
         told = self._readiness()
         readiness = await told if inspect.isawaitable(told) else told
+        READY.set(readiness.is_ready)
         if request.path == "/metrics":
             encoder, content_type = choose_encoder(request.accept)
             return _Response(HTTPStatus.OK, encoder(self._metrics), content_type)

@@ -138,10 +138,18 @@ Gauge("hj212gw_build_info", "1; the labels say what runs", ["version", "python"]
     __version__, platform.python_version()
 ).set(1)
 
+READY = _gauge("ready", "1 while packets are accepted and kept, 0 while not", Merge.MIN)
 SESSIONS_OPENED = _counter("sessions_opened", "Connections accepted")
 SESSIONS_CLOSED = _counters("sessions_closed", "Connections ended, by reason", "reason", SESSION_ENDS)
+SESSIONS_OPEN = _gauge("sessions_open", "Connections that are open", Merge.SUM)
+SESSIONS_LIMIT = _gauge("sessions_limit", "Connections that may be open; NaN: no gateway here", Merge.SUM)
 SESSIONS_RESTED = _counter("sessions_rested", "Times reading paused because a rate was over its limit")
 TLS_FAILURES = _counter("tls_failures", "Connections ended by a fault of TLS, in the handshake or later")
+TLS_EXPIRES = _gauge(
+    "tls_certificate_expires_timestamp_seconds",
+    "When the first of the gateway's certificates and authorities runs out; NaN: no TLS",
+    Merge.MIN,
+)
 PROXIES_REFUSED = _counter("proxies_refused", "Connections of proxies closed for want of a good PROXY header")
 SUSPICIONS_NOTED = _counters("suspicions", "Packets that make one suspicious, by what it is", "what", SUSPICIONS)
 SUSPICIONS_DROPPED = _counter(
@@ -196,6 +204,9 @@ JOURNAL_OLDEST = _gauge(
 )
 JOURNAL_OLDEST.set(math.nan)
 JOURNAL_SIZE = _gauge("journal_size_bytes", "Bytes of the journal's files", Merge.SUM)
+JOURNAL_LIMIT = _gauge("journal_limit_bytes", "What the journal may hold; NaN: no gateway here", Merge.SUM)
+JOURNAL_DISK_FREE = _gauge("journal_disk_free_bytes", "Free bytes of the journal's file system", Merge.MIN)
+JOURNAL_DISK_SIZE = _gauge("journal_disk_size_bytes", "Size of the journal's file system", Merge.MIN)
 JOURNAL_IS_FULL = _gauge("journal_full", "1 while loggers wait for room", Merge.MAX)
 JOURNAL_FILLED = _counter("journal_filled", "Times the journal or its disk became full")
 JOURNAL_DAMAGED = _counter("journal_damaged", "Damaged segments kept aside")
@@ -215,6 +226,9 @@ STORE_RETRIES = _counter("store_retries", "Batches to be tried again: the databa
 STORE_FAILURES = _counters("store_failures", "Faults that are not tried again, by reason", "reason", STORE_REASONS)
 STORE_WARNINGS = _counters("store_warnings", "Things found for an operator to do", "reason", STORE_WARNING_REASONS)
 STORE_RECOVERIES = _counter("store_recoveries", "Times the database came back")
+STORE_IS_AWAY = _gauge(
+    "store_away", "1 while the database takes nothing, 0 while it does; NaN: not tried yet", Merge.MAX
+)
 STORE_AWAY = _counter("store_away_seconds", "Time the database was away, counted when it is back")
 PARTITIONS_MADE = _counter("partitions_made", "Partitions made ahead")
 PARTITIONS_DROPPED = _counter("partitions_dropped", "Partitions dropped by age")
@@ -239,13 +253,19 @@ ASSESSMENT_PASSED = _gauge(
 ASSESSMENT_STALE = _gauge("assessment_stale_ranges", "Ranges of days still to be computed", Merge.MAX)
 LOGGERS_REGISTERED = _gauge("loggers_registered", "Data loggers of the registry; NaN: no aggregator here", Merge.MAX)
 LOGGERS_SILENT = _gauge("loggers_silent", "Of those, not heard for three intervals, an hour at least", Merge.MAX)
+LOGGERS_SKEWED = _gauge(
+    "loggers_clock_skewed", "Of those heard within a day, over a minute off the gateway's clock", Merge.MAX
+)
 RATE_EFFECTIVE = _gauge_grid(
     "city_effective_ratio",
     "Effective transmission rate of the city: of yesterday, of its month and year; NaN: none",
     {"period": RATE_PERIODS, "stage": RATE_STAGES},
 )
 RATE_TARGET = _gauge("city_effective_target_ratio", "What the effective rate has to reach", Merge.MAX)
-for gauge in (ASSESSMENT_PASSED, LOGGERS_REGISTERED, LOGGERS_SILENT, RATE_TARGET):
+for gauge in (
+    READY, SESSIONS_LIMIT, TLS_EXPIRES, JOURNAL_LIMIT, JOURNAL_DISK_FREE, JOURNAL_DISK_SIZE, STORE_IS_AWAY,
+    ASSESSMENT_PASSED, LOGGERS_REGISTERED, LOGGERS_SILENT, LOGGERS_SKEWED, RATE_TARGET,
+):  # fmt: skip
     gauge.set(math.nan)
 LINES_SUPPRESSED = _counter("log_lines_suppressed", "Log lines left out because they repeated")
 LINES_LOST = _counter("log_lines_lost", "Log lines that stderr did not take: a full pipe, a full disk")

@@ -1,6 +1,8 @@
 """Metrics and events of access: rates, TLS, proxies, suspicions, and settings that are read again."""
 
+import math
 from collections.abc import Iterable
+from datetime import datetime
 
 from hj212gw.telemetry import (
     CONFIG_RELOADS,
@@ -8,6 +10,7 @@ from hj212gw.telemetry import (
     SESSIONS_RESTED,
     SUSPICIONS_DROPPED,
     SUSPICIONS_NOTED,
+    TLS_EXPIRES,
     TLS_FAILURES,
     error_facts,
     host_of,
@@ -25,6 +28,11 @@ def tls_failed(peer: str, why: str) -> None:
     """Count a connection ended by a fault of TLS and tell which."""
     TLS_FAILURES.inc()
     tell("tls.failed", f"{host_of(peer)} {why}"[:200], peer=peer, why=why)
+
+
+def certificates_loaded(expires_at: datetime | None) -> None:
+    """Show when the first of the certificates in force runs out; None without TLS."""
+    TLS_EXPIRES.set(math.nan if expires_at is None else expires_at.timestamp())
 
 
 def proxy_refused(host: str, why: str) -> None:

@@ -11,6 +11,7 @@ from hj212gw.telemetry import (
     DAYS_ASSESSED,
     LOGGERS_REGISTERED,
     LOGGERS_SILENT,
+    LOGGERS_SKEWED,
     RATE_EFFECTIVE,
     RATE_TARGET,
     error_facts,
@@ -25,6 +26,7 @@ class Gauges(NamedTuple):
         stale: ranges of days the aggregator has still to compute.
         registered: data loggers of the registry.
         silent: of those, how many were not heard for three of their intervals, an hour at least.
+        skewed: of those heard within a day, how many clocks are over a minute off.
         rates: effective rate of the city by period (day, month, year) and stage, of the newest period; a fraction.
         target: the threshold of the default policy as a fraction.
     """
@@ -32,6 +34,7 @@ class Gauges(NamedTuple):
     stale: int
     registered: int
     silent: int
+    skewed: int
     rates: dict[tuple[str, str], float]
     target: float
 
@@ -59,6 +62,7 @@ def gauges_read(gauges: Gauges) -> None:
     ASSESSMENT_STALE.set(gauges.stale)
     LOGGERS_REGISTERED.set(gauges.registered)
     LOGGERS_SILENT.set(gauges.silent)
+    LOGGERS_SKEWED.set(gauges.skewed)
     for period, by_stage in RATE_EFFECTIVE.items():
         for stage, gauge in by_stage.items():
             gauge.set(gauges.rates.get((period, stage), float("nan")))

@@ -33,6 +33,8 @@ from hj212gw.telemetry import (
     REJECTS_DROPPED_BYTES,
     REJECTS_STORED,
     SESSIONS_CLOSED,
+    SESSIONS_LIMIT,
+    SESSIONS_OPEN,
     SESSIONS_OPENED,
     WORKERS_LOST,
     WORKERS_STARTED,
@@ -90,6 +92,12 @@ def session_closed(session_id: int, peer: str, reason: str, **facts: Any) -> Non
     SESSIONS_CLOSED.get(reason, SESSIONS_CLOSED["other"]).inc()
     key = f"{reason} {host_of(peer)}"
     tell("session.closed", key, session_id=session_id, peer=peer, reason=reason, **facts)
+
+
+def sessions_measured(open_count: int, limit: int) -> None:
+    """Show how many connections are open, and how many may be."""
+    SESSIONS_OPEN.set(open_count)
+    SESSIONS_LIMIT.set(limit)
 
 
 def frames_received(count: int) -> None:

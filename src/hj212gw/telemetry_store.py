@@ -8,10 +8,13 @@ from hj212gw.telemetry import (
     DAY_DIGESTS,
     JOURNAL_BYTES,
     JOURNAL_DAMAGED,
+    JOURNAL_DISK_FREE,
+    JOURNAL_DISK_SIZE,
     JOURNAL_FAILURES,
     JOURNAL_FILLED,
     JOURNAL_FSYNC,
     JOURNAL_IS_FULL,
+    JOURNAL_LIMIT,
     JOURNAL_OLDEST,
     JOURNAL_PENDING_BYTES,
     JOURNAL_PENDING_PACKETS,
@@ -24,6 +27,7 @@ from hj212gw.telemetry import (
     SEAL_FAILURES,
     STORE_AWAY,
     STORE_FAILURES,
+    STORE_IS_AWAY,
     STORE_RECOVERIES,
     STORE_RETRIES,
     STORE_WARNINGS,
@@ -50,6 +54,13 @@ def journal_measured(
     JOURNAL_PENDING_BYTES.set(pending_bytes)
     JOURNAL_OLDEST.set(math.nan if oldest_timestamp_secs is None else oldest_timestamp_secs)
     JOURNAL_SIZE.set(total_bytes)
+
+
+def room_measured(limit_bytes: int, free_bytes: int, disk_bytes: int) -> None:
+    """Show what the journal may hold, and what its disk has left."""
+    JOURNAL_LIMIT.set(limit_bytes)
+    JOURNAL_DISK_FREE.set(free_bytes)
+    JOURNAL_DISK_SIZE.set(disk_bytes)
 
 
 def journal_filled(why: str) -> None:
@@ -111,6 +122,16 @@ def store_failed(error: BaseException) -> None:
         return
     STORE_FAILURES.get(reason, STORE_FAILURES["other"]).inc()
     tell("store.refused", reason, **error_facts(error))
+
+
+def store_missed() -> None:
+    """Show that the drain cannot store now."""
+    STORE_IS_AWAY.set(1)
+
+
+def store_reached() -> None:
+    """Show that it can."""
+    STORE_IS_AWAY.set(0)
 
 
 def store_recovered(away_secs: float) -> None:

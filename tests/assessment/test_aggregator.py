@@ -29,6 +29,7 @@ from tests.assessment.city import (
 from hj212gw.assessment.aggregator import split_scopes
 from hj212gw.assessment.stages import completed_through, immediate_through, voucher_due
 from hj212gw.errors import StoreUnavailable
+from hj212gw.store.gauges import read_gauges
 from hj212gw.store.rates import StaleDay
 
 HOUR = timedelta(hours=1)
@@ -49,6 +50,20 @@ async def rate_of(connection, level, identity, stage, *, period="day", start=DAY
         "SELECT * FROM v_rates WHERE (level, id, stage, period, period_start, policy) = ($1, $2, $3, $4, $5, $6)",
         level, identity, stage, period, start, policy,
     )  # fmt: skip
+
+
+async def test_gauges_tell_who_is_silent_and_whose_clock_is_wrong(admin):
+    """Silent after an hour; a clock counts while its data logger was heard within a day."""
+    now = local(3)
+    heard = {
+        "MN-O1": (timedelta(minutes=5), 61.0),
+        "MN-O2": (timedelta(hours=2), -28800.0),
+        "MN-O3": (timedelta(days=2), 90.0),
+    }
+    for mn, (ago, skew) in heard.items():
+        await admin.execute("INSERT INTO logger_activity VALUES ($1, $2, $2, $3)", mn, now - ago, skew)
+    gauges = await read_gauges(admin, now)
+    assert (gauges.registered, gauges.silent, gauges.skewed, gauges.target) == (3, 2, 2, 0.95)
 
 
 async def test_a_city_is_rolled_up(admin, postgres_dsn):

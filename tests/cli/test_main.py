@@ -1,7 +1,9 @@
 """The program itself: exit codes, errors as a sentence and a next step, and a quick start."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +92,20 @@ def test_module_runs_as_a_program():
     """`python -m hj212gw` is the same command."""
     done = subprocess.run([sys.executable, "-m", "hj212gw", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"hj212gw {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("hj212gw d", {"db", "decode", "doctor"}),
+        ("hj212gw db up", {"upgrade-embedded"}),
+        ("hj212gw up --work", {"--workers"}),
+    ],
+)
+def test_shell_completes(words, expected):
+    """The shell's completion knows commands and options; `--install-completion` sets it up."""
+    env = {**os.environ, "_HJ212GW_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    env["COMP_CWORD"] = str(len(words.split()) - 1)
+    program = Path(sys.executable).parent / "hj212gw"
+    done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert set(done.stdout.split()) == expected, done.stderr

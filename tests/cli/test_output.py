@@ -50,3 +50,27 @@ def test_table_on_a_terminal_is_drawn_and_obeys_no_color(monkeypatch, no_color):
     output.print_table(("name", "value"), [("[red]a[/red]", "1")])
     assert "[red]a[/red]" in sys.stdout.getvalue()
     assert "\x1b[3" not in sys.stdout.getvalue()
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    """Somebody who watches sees what is done, and the bar is gone afterwards."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    with output.Progress("imported") as progress:
+        output.RowCount(100, progress)("outlets", 50)
+        progress._bar.refresh()
+        assert "imported 50 rows, outlets" in sys.stderr.getvalue()
+        assert "50%" in sys.stderr.getvalue()
+
+
+def test_progress_is_a_line_now_and_then_elsewhere(monkeypatch, capsys):
+    """A log gets plain lines, seconds apart."""
+    moments = iter([0.0, 1.0, 6.0, 6.0, 7.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(moments))
+    with output.Progress("imported") as progress:
+        rows = output.RowCount(10, progress)
+        rows("outlets", 4)
+        rows("data_loggers", 4)
+        rows("data_loggers", 4)
+    assert capsys.readouterr().err == "imported 80%: 8 rows, data_loggers\n"

@@ -55,7 +55,6 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         help="Receive, acknowledge, keep and query HJ 212 packets. Example: hj212gw up --data-dir ./data",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)

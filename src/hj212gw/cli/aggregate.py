@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.notifying import announced
 from hj212gw.cli.output import say
 
 if TYPE_CHECKING:
@@ -66,4 +67,6 @@ async def _run(settings: "Settings", dsn: str) -> None:
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(run_aggregator(settings, dsn, running.make_clock(settings)))
         say(f"http      http://{host}:{port}/metrics /healthz /readyz")
-        say(f"stopping on {await stopped}")
+        async with announced(f"computing; /metrics on {host}:{port}"):
+            reason = await stopped
+        say(f"stopping on {reason}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hj212gw.cli import options
-from hj212gw.cli.output import print_data, print_json, print_table, say
+from hj212gw.cli.output import Progress, print_data, print_json, print_table, say
 
 if TYPE_CHECKING:
     from hj212gw.config import Settings
@@ -135,4 +135,6 @@ async def _verify(dsn: str, settings: "Settings", days: tuple[date, date], expec
     opened = connected(dsn, name="hj212gw verify", role=GATEWAY_ROLE, statement_timeout_secs=STATEMENT_TIMEOUT_SECS)
     async with opened as connection:
         await check_schema(connection)
-        return await audit_chain(connection, AuditRange(*days, since, expected))
+        with Progress("verified") as progress:
+            wanted = AuditRange(*days, since, expected)
+            return await audit_chain(connection, wanted, on_part=lambda share, day: progress.show(share, str(day)))

@@ -1,12 +1,13 @@
-"""`hj212gw db`: migrations, and what is applied."""
+"""`hj212gw db`: migrations, what is applied, and the embedded server's upgrade."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from hj212gw.cli import chain, options
-from hj212gw.cli.output import print_data, print_json, say
+from hj212gw.cli.output import Progress, print_data, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.config import Settings
@@ -50,6 +51,36 @@ def status_command(config: options.Config = None, dsn: options.Dsn = None, as_js
         print_data(f"{name:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
+@_db.command("upgrade-embedded")
+def upgrade_command(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    old_programs: Path | None = typer.Option(
+        None, "--old-programs", help="Folder with initdb and postgres of the old version, where they are not found."
+    ),
+) -> None:
+    """Move the private PostgreSQL of `up` to the newest major version there is; packets are taken all the while.
+
+    Example: hj212gw db upgrade-embedded --data-dir ./data
+
+    A running `up` lets go of its database and takes it back; packets wait in its journal meanwhile. The old directory
+    is kept under another name. What fails leaves all as it was; what is cut off goes on when it is started again.
+    """
+    settings = options.load(config, {"data_dir": data_dir})
+    options.run(_upgrade(settings, old_programs))
+
+
+async def _upgrade(settings: "Settings", old_programs: Path | None) -> None:
+    from hj212gw.cli.up import EMBEDDED_FOLDER  # noqa: PLC0415 - slow to import, like asyncpg
+    from hj212gw.store.upgrade import EmbeddedUpgrade, UpgradeOptions  # noqa: PLC0415
+
+    upgrade = EmbeddedUpgrade(settings.data_dir / EMBEDDED_FOLDER, UpgradeOptions(old_programs), say)
+    done = await upgrade.run()
+    if done is not None:
+        say(f"PostgreSQL {done.old_major} is now {done.new_major}, {done.rows:,} rows came across")
+        say(f"when you are sure, remove {done.kept}")
+
+
 async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str]:
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.store.migrate import migrate, read_state  # noqa: PLC0415
@@ -58,7 +89,13 @@ async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str
     async with connected(dsn, name="hj212gw migrate") as connection:
         if dry_run:
             return (await read_state(connection)).pending
-        return await migrate(connection, now=make_clock(settings).now())
+        pending = (await read_state(connection)).pending
+        with Progress("migrating") as progress:
+            return await migrate(
+                connection,
+                now=make_clock(settings).now(),
+                on_step=lambda name: progress.show(pending.index(name) / len(pending), name),
+            )
 
 
 async def _status(dsn: str) -> dict[str, Any]:

@@ -58,6 +58,25 @@ class Progress:
             say(f"{self._what} {share:.0%}: {detail}")
 
 
+class RowCount:
+    """Shows rows as they are written, of about so many.
+
+    Args:
+        expected: rows, at most.
+        progress: where they are shown.
+    """
+
+    def __init__(self, expected: int, progress: Progress) -> None:
+        self._expected = max(1, expected)
+        self._progress = progress
+        self._written = 0
+
+    def __call__(self, table: str, count: int) -> None:
+        """Take what a table got."""
+        self._written += count
+        self._progress.show(min(1.0, self._written / self._expected), f"{self._written} rows, {table}")
+
+
 def print_data(text: str) -> None:
     """Print data to stdout."""
     typer.echo(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options, proposals
-from hj212gw.cli.output import print_json, say
+from hj212gw.cli.output import Progress, RowCount, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.registry import InputFile, Report, Swap, SwapReport
@@ -190,8 +190,11 @@ async def _import(dsn: str, inputs: "list[InputFile]") -> "Report":
     from hj212gw.registry import import_files  # noqa: PLC0415
     from hj212gw.store.registry import RegistryStore  # noqa: PLC0415
 
+    lines = sum(file.content.count(b"\n") for file in inputs)
     async with RegistryStore.open(dsn) as store:
-        return await import_files(store, inputs, Clock(), options.name_user())
+        with Progress("imported") as progress:
+            store.on_rows = RowCount(lines, progress)
+            return await import_files(store, inputs, Clock(), options.name_user())
 
 
 async def _check(dsn: str | None, inputs: "list[InputFile]") -> "Report":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.notifying import announced
 from hj212gw.cli.output import say
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ async def _run(settings: "Settings", dsn: str, given: options.Given, ready_file:
         say(f"http      http://{started.http}/metrics /healthz /readyz")
         if ready_file is not None:
             running.write_ready_file(ready_file, started)
-        say(f"stopping on {await stopped}")
+        async with announced(f"listening on {started.gateway}"):
+            reason = await stopped
+        say(f"stopping on {reason}")
 
 
 def _work() -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.notifying import announced
 from hj212gw.cli.output import say
 from hj212gw.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from hj212gw.cli.running import Running
     from hj212gw.config import Settings
+
+EMBEDDED_FOLDER = "postgres"  # in data_dir
 
 
 def register(app: typer.Typer) -> None:
@@ -77,16 +80,18 @@ async def _run(settings: "Settings", given: options.Given, ready_file: Path | No
         _announce(started, settings)
         if ready_file is not None:
             running.write_ready_file(ready_file, started)
-        say(f"stopping on {await stopped}")
+        async with announced(f"listening on {started.gateway}"):
+            reason = await stopped
+        say(f"stopping on {reason}")
 
 
 async def _start_embedded(settings: "Settings", stack: AsyncExitStack) -> str:
-    from hj212gw.store.embedded import EmbeddedServer  # noqa: PLC0415 - only where no DSN is given
+    from hj212gw.cli.embedding import EmbeddedDatabase  # noqa: PLC0415 - only where no DSN is given
 
-    server = EmbeddedServer(settings.data_dir / "postgres")
-    await server.start()
-    stack.push_async_callback(server.stop)
-    return server.dsn
+    database = EmbeddedDatabase(settings.data_dir / EMBEDDED_FOLDER)
+    stack.push_async_callback(database.stop)
+    await database.start()
+    return database.dsn
 
 
 async def _migrate(dsn: str, settings: "Settings", stack: AsyncExitStack) -> None:

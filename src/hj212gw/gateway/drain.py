@@ -106,6 +106,7 @@ class Drain:
                 delay = max(delay, min(_MISMATCH_WAIT_SECS, limits.retry_max_secs))
             except StoreError as error:
                 telemetry_store.store_failed(error)
+            telemetry_store.store_missed()
             if self._away_since is None:
                 self._away_since = asyncio.get_running_loop().time()
             if self._position > stored_upto:
@@ -191,7 +192,8 @@ class Drain:
         _count(outcome)
 
     def _note_recovery(self) -> None:
-        """Tell once that the database takes writes again."""
+        """Show that the database takes writes, and tell once that it does again."""
+        telemetry_store.store_reached()
         if self._away_since is not None:
             telemetry_store.store_recovered(asyncio.get_running_loop().time() - self._away_since)
             self._away_since = None

@@ -3,7 +3,9 @@
 import asyncio
 import ssl
 
+from hj212gw import telemetry_access
 from hj212gw.errors import ConfigError
+from hj212gw.gateway.certificates import find_expiry
 from hj212gw.gateway.entrance import Entrance
 from hj212gw.gateway.intake import Intake
 from hj212gw.gateway.limits import GatewayLimits
@@ -30,6 +32,7 @@ class Ports:
         self._intake = intake
         self._limits = limits
         self._context = _load(limits)
+        _tell_expiry(limits)
         self._servers: list[asyncio.Server] = []
         self._sessions_made = 0
         self.tls_address: tuple[str, int] | None = None
@@ -69,6 +72,7 @@ class Ports:
         """Make new sessions by other limits; addresses stay as they are."""
         self._limits = limits
         self._context = context
+        _tell_expiry(limits)
 
     async def _listen(self, host: str, port: int, *, is_tls: bool) -> tuple[str, int]:
         def make() -> asyncio.Protocol:
@@ -106,3 +110,8 @@ class Ports:
 
 def _load(limits: GatewayLimits) -> ssl.SSLContext | None:
     return None if limits.tls_port is None else load_context(limits.tls)
+
+
+def _tell_expiry(limits: GatewayLimits) -> None:
+    files = (limits.tls.certificate, limits.tls.client_ca) if limits.tls_port is not None else ()
+    telemetry_access.certificates_loaded(find_expiry(file for file in files if file is not None))

@@ -1,7 +1,9 @@
 """The gateway as a whole: listen, keep, drain, stop in order."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 from hj212gw import telemetry_gateway, telemetry_store
@@ -142,6 +144,10 @@ class Gateway:
             min(arrivals) / 1_000_000 if arrivals else None,
             sum(stats.total_bytes for stats in all_stats),
         )
+        telemetry_gateway.sessions_measured(len(self._intake.sessions), self._limits.max_sessions)
+        with suppress(OSError):  # a journal that cannot be reached is told where it is written
+            disk = shutil.disk_usage(self._journal_settings.directory)
+            telemetry_store.room_measured(self._journal_settings.max_bytes, disk.free, disk.total)
 
     async def stop(self) -> None:
         """Stop in order: no new lines, no reading, what came is kept and answered, then drained."""

@@ -1,5 +1,6 @@
 """Sealed days against the tables: which day is wrong, and how."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -63,12 +64,15 @@ class AuditRange(NamedTuple):
     expected: bytes | None = None
 
 
-async def audit_chain(connection: Connection, wanted: AuditRange) -> Audit:
+async def audit_chain(
+    connection: Connection, wanted: AuditRange, *, on_part: Callable[[float, date], None] | None = None
+) -> Audit:
     """Check the whole chain's links, and the digests of the days asked for against the tables.
 
     Args:
         connection: its own for this; a day of many packets takes minutes.
         wanted: which days.
+        on_part: told how much is done, 0 to 1, and which day comes next.
 
     Raises:
         StoreUnavailable: try again.
@@ -81,7 +85,9 @@ async def audit_chain(connection: Connection, wanted: AuditRange) -> Audit:
             findings = walk.finish()
             written = await _read_written(connection, walk.newest)
             checked = 0
-            for (day, part), entry in sorted(walk.newest.items()):
+            for number, ((day, part), entry) in enumerate(sorted(walk.newest.items())):
+                if on_part is not None:
+                    on_part(number / len(walk.newest), day)
                 if _is_dropped(entry, wanted.kept_since):
                     detail = "retention has dropped this day's packets, or some of them"
                     findings.append(AuditFinding(NOT_CHECKABLE, day, part, detail))

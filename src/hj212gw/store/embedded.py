@@ -24,9 +24,9 @@ from typing import IO, NamedTuple
 
 import asyncpg
 
-from hj212gw.errors import ConfigError, StoreError, StoreUnavailable
+from hj212gw.errors import ConfigError, DirectoryInUse, StoreError, StoreUnavailable
 from hj212gw.store.binaries import Binaries, Launcher, die_with_parent, find_binaries, find_launcher
-from hj212gw.store.lock import DirectoryLock, in_use
+from hj212gw.store.lock import DirectoryLock, in_use, is_upgraded, sync_folder
 from hj212gw.store.pool import CONNECTION_ERRORS
 
 USER = DATABASE = "hj212"
@@ -71,6 +71,7 @@ class EmbeddedOptions(NamedTuple):
         start_timeout_secs: longest wait for the server, with its recovery, and for one before it to go.
         stop_timeout_secs: longest wait for an orderly stop before a quick one.
         way: how it is run, `plain`, `namespace` or `account`; None finds out.
+        is_upgrade: this is an upgrade of the directory: it may be served meanwhile, at an address nobody else knows.
     """
 
     bin_dir: Path | None = None
@@ -78,6 +79,7 @@ class EmbeddedOptions(NamedTuple):
     start_timeout_secs: float = 300.0
     stop_timeout_secs: float = 30.0
     way: str | None = None
+    is_upgrade: bool = False
 
 
 class EmbeddedServer:
@@ -101,8 +103,13 @@ class EmbeddedServer:
 
     @property
     def dsn(self) -> str:
-        """Address of the database, for any tool on this machine."""
+        """Address of the database, for any tool on this machine; from the first start on it stays the same."""
         return f"postgresql:///{DATABASE}?host={self._socket_dir}&port={PORT}&user={USER}"
+
+    @property
+    def is_address_known(self) -> bool:
+        """Whether `dsn` is right before the first start: the path of the directory fits a socket."""
+        return self._socket_dir != self.data_dir or _fits_socket(self.data_dir)
 
     @property
     def bin_dir(self) -> Path | None:
@@ -126,6 +133,7 @@ class EmbeddedServer:
 
         Raises:
             ConfigError: no programs, no way to run them, or the directory is not ours to use; with the next step.
+            DirectoryInUse: another process serves the directory, or upgrades it.
             StoreUnavailable: the server did not come up; with the end of its log.
         """
         if self.running:
@@ -157,24 +165,28 @@ class EmbeddedServer:
                     break
             self._process = None
         if self._socket_dir != self.data_dir:
-            shutil.rmtree(self._socket_dir, ignore_errors=True)
-            self._socket_dir = self.data_dir
+            shutil.rmtree(self._socket_dir, ignore_errors=True)  # a later start makes it again
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
     async def _prepare(self) -> None:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        if is_upgraded(self.data_dir) and not self._options.is_upgrade:
+            message = f"{self.data_dir} is being upgraded, or an upgrade was cut off"
+            step = f"wait, or go on with: hj212gw db upgrade-embedded --data-dir {self.data_dir.parent}"
+            raise DirectoryInUse(f"{message}: {step}")
         self._lock = await DirectoryLock.take(
             self._beside("lock"), self.data_dir, patience_secs=self._options.start_timeout_secs
         )
         await self._refuse_foreign_server()
-        major = self._read_major()
+        major = read_major(self.data_dir)
         programs = find_binaries(self._options.bin_dir, major=major)
         if major not in (None, programs.major):
             message = (
                 f"{self.data_dir} was made by PostgreSQL {major}, the programs in {programs.bin_dir} are "
-                f"{programs.major}: install PostgreSQL {major}, or restore a dump into another --data-dir"
+                f"{programs.major}: install PostgreSQL {major}, then move on with hj212gw db upgrade-embedded, "
+                "or restore a dump into another --data-dir"
             )
             raise ConfigError(message)
         self._launcher, programs = await asyncio.to_thread(
@@ -205,19 +217,6 @@ class EmbeddedServer:
         if _is_same(Path(served), self.data_dir):
             raise in_use(self.data_dir, int(pid))
 
-    def _read_major(self) -> int | None:
-        """Return the version that made the directory, None when there is nothing yet."""
-        if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
-            return None
-        made = self.data_dir / "PG_VERSION"
-        if not made.exists() or not (self.data_dir / "global" / "pg_control").exists():
-            message = (
-                f"{self.data_dir} should be empty or a whole PostgreSQL directory, it is neither: "
-                "move it away, or give another --data-dir"
-            )
-            raise ConfigError(message)
-        return int(made.read_text())
-
     async def _initialise(self, programs: Binaries) -> None:
         """Make the directory beside its place, then rename it: a half-made one is never taken for whole."""
         draft = self._beside("draft")
@@ -238,12 +237,16 @@ class EmbeddedServer:
                 raise StoreUnavailable(f"initdb failed for {self.data_dir}: {text}")
         self._process = None
         draft.rename(self.data_dir)
-        _sync_folder(self.data_dir.parent)
+        sync_folder(self.data_dir.parent)
 
     def _choose_socket_dir(self) -> Path:
         """The data directory is closed to others and does, unless its path does not fit a socket or a setting."""
-        if _fits_socket(self.data_dir):
+        if _fits_socket(self.data_dir) and not self._options.is_upgrade:
             return self.data_dir
+        if self._socket_dir != self.data_dir:
+            self._socket_dir.mkdir(mode=0o700)  # as it was, so that the address stays
+            self._launcher.give(self._socket_dir)
+            return self._socket_dir
         label = f"hj212gw-{hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]}-"
         for temporary in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - mkdtemp's name is its own
             if _fits_socket(temporary / f"{label}12345678"):
@@ -342,6 +345,24 @@ class EmbeddedServer:
         return self.data_dir.with_name(f".{self.data_dir.name}.{what}")
 
 
+def read_major(data_dir: Path) -> int | None:
+    """Return the version that made a directory, None when there is nothing yet.
+
+    Raises:
+        ConfigError: it is neither empty nor a whole PostgreSQL directory.
+    """
+    if not data_dir.exists() or not any(data_dir.iterdir()):
+        return None
+    made = data_dir / "PG_VERSION"
+    if not made.exists() or not (data_dir / "global" / "pg_control").exists():
+        message = (
+            f"{data_dir} should be empty or a whole PostgreSQL directory, it is neither: "
+            "move it away, or give another --data-dir"
+        )
+        raise ConfigError(message)
+    return int(made.read_text())
+
+
 def find_running_dsn(data_dir: Path) -> str | None:
     """Return the address of the server that says it serves a directory, None where there is none."""
     try:
@@ -368,11 +389,3 @@ def _is_same(folder: Path, other: Path) -> bool:
 def _fits_socket(folder: Path) -> bool:
     path = os.fsencode(folder / f".s.PGSQL.{PORT}")
     return len(path) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(str(folder)) is not None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

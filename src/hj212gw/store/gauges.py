@@ -17,4 +17,4 @@ async def read_gauges(connection: Connection, now: datetime) -> Gauges:
     assert row is not None
     rates = await connection.fetch(load_query("read_city_rates"), now)
     known = {(rate["period"], rate["stage"]): rate["effective"] for rate in rates if rate["effective"] is not None}
-    return Gauges(row["stale"], row["registered"], row["silent"], known, row["target"])
+    return Gauges(row["stale"], row["registered"], row["silent"], row["skewed"], known, row["target"])

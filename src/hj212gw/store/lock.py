@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from hj212gw.errors import ConfigError
+from hj212gw.errors import DirectoryInUse
 
 _POLL_SECS = 0.02
 
@@ -30,7 +30,7 @@ class DirectoryLock:
         """Lock a directory; wait while only the children of a killed process still hold it.
 
         Raises:
-            ConfigError: a living process holds it, or the children stay longer than `patience_secs`.
+            DirectoryInUse: a living process holds it, or the children stay longer than `patience_secs`.
             OSError: the lock file cannot be made.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -71,10 +71,29 @@ class DirectoryLock:
         return int(text) if text.isdigit() else 0
 
 
-def in_use(directory: Path, pid: int) -> ConfigError:
+def in_use(directory: Path, pid: int) -> DirectoryInUse:
     """Build the error for a directory that another process serves."""
     who = f"process {pid}" if pid else "another process"
-    return ConfigError(f"{directory} is served by {who}: stop that one first, or give another --data-dir")
+    return DirectoryInUse(f"{directory} is served by {who}: stop that one first, or give another --data-dir")
+
+
+def upgrade_folder(directory: Path) -> Path:
+    """Return where an upgrade of a directory is at work; while it is there, nobody else serves the directory."""
+    return directory.with_name(f".{directory.name}.upgrade")
+
+
+def is_upgraded(directory: Path) -> bool:
+    """Tell whether an upgrade of a directory is under way, or was cut off."""
+    return upgrade_folder(directory).exists()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(pid: int) -> bool:

@@ -13,11 +13,12 @@ from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_er
 from hj212gw.store.queries import load_query, load_table_query
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 
 _APPLICATION = "hj212gw registry"
 _FOUND = "found"
+_ROWS_A_COPY = 5000
 # What asyncpg writes as -infinity; it reads both infinities as such extremes without a time zone.
 _MINUS_INFINITY = datetime.min.replace(tzinfo=UTC)
 _INFINITIES = (datetime.min, datetime.max)  # noqa: DTZ901 - compared with what asyncpg reads
@@ -50,6 +51,7 @@ class RegistryStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.marks = MarkTable(connection)
+        self.on_rows: Callable[[str, int], None] | None = None  # told the table and how many rows it just got
 
     @classmethod
     @asynccontextmanager
@@ -116,9 +118,13 @@ class RegistryStore:
             return
         start = columns.index("valid_from")
         records = [(*row[:start], row[start] or _MINUS_INFINITY, *row[start + 1 :], now) for row in rows]
-        await self._connection.copy_records_to_table(
-            table, schema_name="hj212", records=records, columns=[*columns, "recorded_at"]
-        )
+        for first in range(0, len(records), _ROWS_A_COPY):
+            some = records[first : first + _ROWS_A_COPY]
+            await self._connection.copy_records_to_table(
+                table, schema_name="hj212", records=some, columns=[*columns, "recorded_at"]
+            )
+            if self.on_rows is not None:
+                self.on_rows(table, len(some))
 
 
 def _sort(error: Exception) -> StoreError:
