@@ -113,8 +113,10 @@ class Group(NamedTuple):
     marked: bool = False
     manual: bool = False
     valid: bool = False
+    dry: bool = False
     ever: bool = False
     planes: frozenset[int] = frozenset()
+    is_refused: bool = False  # its mean came, and counts as if it had not
 
 
 def start_of(day: date) -> datetime:
@@ -301,6 +303,7 @@ class Judge:
         found = {
             "ever": any(newest.has_mean for newest in self.newest(outlet, factor, hour)),
             "planes": frozenset(plane for record in counted for plane in record.planes),
+            "is_refused": any(record.has_mean for record in records) and not any(record.has_mean for record in counted),
         }
         if self.is_stopped(hour, outlet, factor, stage):
             return Group("stopped", **found)
@@ -310,12 +313,13 @@ class Judge:
             return Group("checked", **found)
         manual = self.is_manual(hour, outlet, factor, stage)
         got = manual or any(record.has_mean for record in counted)
-        good = any(map(self.is_good, records)) and not self.is_dry(outlet, hour, stage)
+        dry = self.is_dry(outlet, hour, stage)
+        good = any(map(self.is_good, records)) and not dry
         device = self.spans(day_of(hour), outlet, factor, stage, ["device", "standard_check"])
         marked = 60 - len(minutes_in(hour, device)) < self.settings.valid_minutes
         whole = self.settings.unconverted == "valid" or set(range(1, fields + 1)) <= found["planes"]
         valid = manual or (got and good and whole and not marked)
-        return Group("due", got, good, marked, manual, valid, **found)
+        return Group("due", got, good, marked, manual, valid, dry, **found)
 
     def newest(self, outlet, factor, hour):
         """The newest record of each series, whenever it came."""

@@ -1,6 +1,7 @@
 """The aggregator: what changed is computed again, and only one figure is the newest, whatever happens meanwhile."""
 
 import asyncio
+import os
 from contextlib import suppress
 from datetime import date, timedelta
 from fractions import Fraction
@@ -262,7 +263,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25)
+@settings(max_examples=300 if os.environ.get("HJ212_TEST_LONG") else 10)
 @given(steps=STEPS)
 def test_step_by_step_is_the_same_as_from_nothing(module_dsn, steps):
     """Whatever arrives, is corrected, marked, voided, moved, and whenever the aggregator looks."""

@@ -13,8 +13,8 @@ from hj212gw.assessment.rates import Counts, Policy, compute_rate, pool
 from hj212gw.assessment.rules import make_rules
 from hj212gw.store.assessment import Scope
 
-EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 50
-MASKS = ("stopped", "excused", "checked", "due", "got", "good", "marked", "manual", "valid", "ever")
+EXAMPLES = 1000 if os.environ.get("HJ212_TEST_LONG") else 70
+MASKS = ("stopped", "excused", "checked", "due", "got", "good", "marked", "manual", "valid", "dry", "ever")
 
 
 def examples(number):
@@ -35,11 +35,18 @@ def holds(name):
     return lambda group: getattr(group, name)
 
 
+def is_due_in_values(group, settings):
+    """Tell whether a group's values are due and no manual value stands for them."""
+    is_excused = group.state == "excused" and settings.not_responsible == "validity"
+    return (group.state == "due" and not group.manual) or is_excused
+
+
 def expect(case, settings, from_day, to_day):
     """The rows that section 3 gives."""
     expected = {}
     for key, (fields, groups) in Judge(case, settings).days(from_day, to_day).items():
         row = {name: as_mask(groups, holds(name)) for name in MASKS}
+        row["refused"] = as_mask(groups, lambda group: group.is_refused and is_due_in_values(group, settings))
         row["listed"] = sum(1 << number for number in groups)
         row["planes"] = [as_mask(groups, lambda group, plane=plane: plane in group.planes) for plane in range(1, 9)]
         expected[key] = {"fields": fields, **row, **count(fields, groups, settings)}

@@ -490,6 +490,6 @@ async def test_examples_of_the_page(connection):
     page = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sql\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     statements = [text for block in blocks for text in block.split(";") if text.strip()]
-    assert len(statements) == 4
+    assert len(statements) >= 4
     for statement in statements:
         await connection.fetch(statement)

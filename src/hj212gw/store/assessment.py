@@ -21,6 +21,12 @@ _JUDGED = ("mark_days", "computed_days")
 _SETTINGS = ("SET LOCAL enable_mergejoin = off", "SET LOCAL jit = off", "SET LOCAL work_mem = '128MB'")
 
 
+# Few moving data loggers are read by index, reading by reading; for many all is read and hashed.
+_FEW = 50
+_OF_FEW = ("enable_seqscan", "enable_material")
+_OF_MANY = ("enable_nestloop",)
+
+
 class Scope(NamedTuple):
     """What is computed.
 
@@ -110,20 +116,32 @@ async def _drop(connection: Connection, tables: tuple[str, ...]) -> None:
 async def _read_local(connection: Connection, scope: Scope, span: tuple[Any, ...]) -> None:
     """Plain hours in one pass over all readings; the few others, and moving data loggers, one by one."""
     from_at, to_at, *ends, good_flags = span
-    moving = await connection.fetchval(load_query("assess_moving_loggers"), from_at, to_at)
+    found = await connection.fetchrow(load_query("assess_moving_loggers"), from_at, to_at)
+    moving, ending = tuple(found or ([], []))
     wanted = None
     if scope.outlets is not None:
         wanted = await connection.fetchval(load_query("assess_loggers_of"), scope.outlets)
         moving = sorted(set(moving) & set(wanted))
-    await connection.execute(load_query("assess_plain"), *span, wanted, moving)
-    await connection.execute(load_query("assess_odd"), *span, wanted, moving)
+    await connection.execute(load_query("assess_plain"), *span, wanted, moving, ending)
+    await connection.execute(load_query("assess_odd"), *span, wanted, moving, ending)
     if moving:
-        await connection.execute(load_query("assess_moving"), from_at, to_at, moving)
+        await _read_moving(connection, from_at, to_at, moving)
     await connection.execute("ANALYZE odd_hours")
     await connection.execute(load_query("assess_stood"), *ends, good_flags)
     for table in ("plain_days", "stood_days"):
         await connection.execute(f"ANALYZE {table}")
     await connection.execute(load_query("assess_outlets"), from_at)
+
+
+async def _read_moving(connection: Connection, from_at: datetime, to_at: datetime, moving: list[int]) -> None:
+    """Read through the view; its many joins by ranges of time mislead the planner, so that it needs to be told how."""
+    mns = await connection.fetchval("SELECT array_agg(mn) FROM hj212.loggers WHERE logger_id = ANY ($1)", moving)
+    misleading = _OF_FEW if len(moving) <= _FEW else _OF_MANY
+    for name in misleading:
+        await connection.execute(f"SET LOCAL {name} = off")
+    await connection.execute(load_query("assess_moving"), from_at, to_at, mns)
+    for name in misleading:
+        await connection.execute(f"SET LOCAL {name} = on")
 
 
 def _start_of(day: date) -> datetime:

@@ -12,7 +12,12 @@ JOIN (
     CROSS JOIN LATERAL (SELECT t AT TIME ZONE 'UTC' + interval '8 hours' AS local) AS w
     OFFSET 0  -- computed once an hour, not once a reading
 ) AS h ON h.at = date_bin('1 hour', r.data_time, timestamptz '2000-01-01 00:00+00')
-WHERE r.cn = '2061' AND r.data_time >= $1 AND r.data_time < $2
-  AND (r.updated_at IS NOT NULL OR r.avg IS NULL OR r.received_at > h.until
+                 - CASE WHEN r.logger_id = ANY ($8::integer[]) THEN interval '1 hour' ELSE interval '0' END
+    AND (r.received_at > h.until OR r.updated_at IS NOT NULL OR r.avg IS NULL
+         OR (r.data_flag = ANY ($5::text[]) OR (r.data_flag IS NULL OR r.data_flag = '') AND 'N' = ANY ($5)) IS NOT TRUE)
+WHERE r.cn = '2061' AND r.data_time >= $1 AND r.data_time < $2::timestamptz + interval '1 hour'
+  -- Nearly all readings fall out here already, before they are joined: what came so soon came by the cut-off.
+  AND (r.updated_at IS NOT NULL OR r.avg IS NULL
+       OR r.received_at > r.data_time + least($3::interval, $4::interval) - interval '1 hour'
        OR (r.data_flag = ANY ($5::text[]) OR (r.data_flag IS NULL OR r.data_flag = '') AND 'N' = ANY ($5)) IS NOT TRUE)
   AND ($6::integer[] IS NULL OR r.logger_id = ANY ($6)) AND r.logger_id <> ALL ($7::integer[])
