@@ -29,6 +29,7 @@ _JOBS = 2
 _ROOM = 1.5  # of the data's bytes: the new directory, and the dump, which is packed
 _LONGEST_STATEMENT_SECS = 7 * 86_400.0
 _POLL_SECS = 0.2
+_PATIENCE_SECS = 10.0  # for the programs that a killed upgrade was just starting
 _TAIL_CHARS = 1000
 # Nobody but us uses the new server, and it is stopped in order before its directory takes the old one's place.
 _WHILE_RESTORING = {"autovacuum": "off", "synchronous_commit": "off", "max_wal_size": "8GB"}
@@ -101,7 +102,7 @@ class EmbeddedUpgrade:
     async def _lock(self) -> DirectoryLock:
         try:
             return await DirectoryLock.take(
-                self._folder.with_name(f"{self._folder.name}.lock"), self._data_dir, patience_secs=0
+                self._folder.with_name(f"{self._folder.name}.lock"), self._data_dir, patience_secs=_PATIENCE_SECS
             )
         except DirectoryInUse as error:
             raise DirectoryInUse(f"another upgrade of {self._data_dir} is running: wait for its end") from error
