@@ -378,6 +378,7 @@ def test_the_view_of_rates_equals_the_program(calculator, many):
         Counts(100, 95, 100, 0, 95, 95),
         Counts(20, 20, 20, 0, 20, 19),
         Counts(8760, 8760, 8760, 0, 8760, 8322),
+        Counts(24, 20, 0, 24, 0, 0),  # not_responsible = validity: values are due though no group is
     ]
     policies = {
         row["policy"]: policy(calculator, row["policy"])
