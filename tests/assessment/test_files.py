@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS, MARK_KINDS, read_base_list, read_marks
+from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS, read_base_list, read_marks
 from hj212gw.assessment.hours import HOUR_COLUMNS, HoursReader
 from hj212gw.assessment.tables import Source
 from hj212gw.registry.findings import Findings, Level
+from hj212gw.registry.markkinds import KINDS_OF_MARKS
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connected
 
@@ -312,7 +313,7 @@ def test_kinds_are_those_of_the_database(postgres_dsn):
             await migrate(connection, now=datetime(2026, 3, 1, tzinfo=UTC))
             return {row["kind"] for row in await connection.fetch("SELECT kind FROM hj212.mark_kinds")}
 
-    assert asyncio.run(_read()) == set(MARK_KINDS)
+    assert asyncio.run(_read()) == set(KINDS_OF_MARKS)
 
 
 def test_expected_times_are_told_as_they_are_read():

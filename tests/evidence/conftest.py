@@ -11,9 +11,8 @@ from hj212gw.evidence import Request, export_evidence
 from hj212gw.gateway.notes import Note
 from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import Dialect, Key, encode_frame_as
-from hj212gw.protocol.times import format_data_time, format_qn
+from hj212gw.protocol.times import format_data_time, format_qn, start_of
 from hj212gw.store.archive import seal_days
-from hj212gw.store.digests import start_of
 from hj212gw.store.evidence import EvidenceReader
 from hj212gw.store.loggers import add_loggers
 from hj212gw.store.migrate import migrate

@@ -14,7 +14,7 @@ from hj212gw.gateway import keeper as keeper_module
 from hj212gw.gateway.keeper import Keeper
 from hj212gw.gateway.rows import make_rows, read_arrival
 from hj212gw.protocol import encode_frame
-from hj212gw.protocol.times import format_data_time, format_qn
+from hj212gw.protocol.times import format_data_time, format_qn, start_of
 from hj212gw.store.archive import seal_days
 from hj212gw.store.audit import AuditRange, audit_chain, kept_since
 from hj212gw.store.digests import (
@@ -24,7 +24,6 @@ from hj212gw.store.digests import (
     find_break,
     link,
     packet_fingerprint,
-    start_of,
 )
 from hj212gw.store.loggers import add_loggers
 from hj212gw.store.migrate import load_migrations, migrate

@@ -12,7 +12,7 @@ from hj212gw import telemetry_assessment, telemetry_gateway
 from hj212gw.assessment.stages import completed_through, immediate_through
 from hj212gw.clock import Clock
 from hj212gw.errors import StoreError
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import local_day
 from hj212gw.store.assessment import Rules, Scope, compute_days
 from hj212gw.store.gauges import read_gauges
 from hj212gw.store.migrate import check_schema
@@ -143,7 +143,7 @@ class Aggregator:
 
     async def _compute(self, connection: Connection, now: datetime) -> int | None:
         """Compute the newest month that has stale days."""
-        today = now.astimezone(WIRE_ZONE).date()
+        today = local_day(now)
         stale = await claim_stale(connection, today)
         if not stale:
             return None

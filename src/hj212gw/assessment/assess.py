@@ -22,10 +22,9 @@ from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Rang
 from hj212gw.assessment.rates import Policy
 from hj212gw.assessment.reports import PERIODS, Figure, LostHour, Report, Spread
 from hj212gw.assessment.rules import make_rules
-from hj212gw.assessment.stages import start_of
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.errors import ConfigError
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
 from hj212gw.store.assessment import LOCAL, Scope, apply_rules, compute_days
 from hj212gw.store.figures import (
     Cell,
@@ -217,7 +216,7 @@ async def _find_days(connection: Connection, question: Question) -> tuple[date, 
     first, end = question.from_day, question.to_day
     if first is None or end is None:
         spanned_first, spanned_end = await find_span(connection, question.arrivals)
-        today = question.now.astimezone(WIRE_ZONE).date() + timedelta(days=1)
+        today = local_day(question.now) + timedelta(days=1)
         first = first or spanned_first
         end = end or min(spanned_end or today, today)
     if first is None:

@@ -6,10 +6,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from hj212gw.assessment.rates import Counts, Policy, Rate, compute_rate, is_passed, mean_of, pool
-from hj212gw.assessment.reports import LEVELS, STAGES, Figure
-from hj212gw.assessment.stages import start_of, voucher_due
+from hj212gw.assessment.reports import LEVELS, Figure
+from hj212gw.assessment.stages import voucher_due
 from hj212gw.config_assessment import AssessmentSettings
-from hj212gw.store.assessment import Rules
+from hj212gw.protocol.times import start_of
+from hj212gw.store.assessment import STAGES, Rules
 from hj212gw.store.figures import Cell
 
 NOT_OF_POLICY = "nothing the policy assesses"

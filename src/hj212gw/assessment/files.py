@@ -12,19 +12,13 @@ from hj212gw.protocol.factors import match_factor
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import parse_code, parse_decimal, parse_id, parse_name, parse_number, parse_one_of
 from hj212gw.registry.findings import Level
+from hj212gw.registry.markkinds import KINDS_OF_MARKS
 
 BASE_COLUMNS = ("enterprise", "county", "outlet", "medium", "factor", "fields", "from", "to")
 MARK_COLUMNS = ("outlet", "factor", "kind", "from", "to", "recorded_at", "value")
 ANY_FACTOR = "*"
 MEDIA = ("water", "gas")
 MOST_FIELDS = 8
-MARK_KINDS = (
-    "stop", "device", "maintenance", "parameter_maintenance", "cems_maintenance", "standard_check",
-    "not_responsible", "force_majeure", "long_stop", "manual", "interruption", "switch", "treatment",
-    "production", "start_up", "shut_down", "facility_fault", "furnace_drying", "furnace_start_up",
-    "furnace_shut_down", "furnace_cooling", "furnace_stop", "furnace_fault", "furnace_accident",
-    "furnace_temperature", "thermocouple_fault",
-)  # fmt: skip
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
@@ -134,7 +128,7 @@ def read_marks(source: Source, base: BaseList) -> list[Mark]:
     parsers: dict[str, Callable[[str], object]] = {
         "outlet": parse_id,
         "factor": lambda text: text if text == ANY_FACTOR else parse_code(text),
-        "kind": parse_one_of(*MARK_KINDS),
+        "kind": parse_one_of(*KINDS_OF_MARKS),
         "from": parse_moment,
         "to": parse_open,
         "recorded_at": parse_moment,

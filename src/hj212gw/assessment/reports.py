@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from hj212gw.assessment.rates import Counts, Policy, Rate
 
 LEVELS = ("outlet", "enterprise", "county", "city")
-STAGES = ("immediate", "completed")
 PERIODS = ("day", "month", "quarter", "year", "total")
 STATES = ("missing", "late", "flag", "mark", "partial")
 

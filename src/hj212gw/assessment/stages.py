@@ -1,17 +1,12 @@
 """When the stages of a day end, and through which day each is frozen (assessment.md section 5)."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import WIRE_ZONE, start_of
 
 _DAY = timedelta(days=1)
 _VOUCHER_DAY = 11  # vouchers are there by the end of the 10th of the next month
 _DECEMBER = 12
-
-
-def start_of(day: date) -> datetime:
-    """Return the first moment of a day of UTC+8."""
-    return datetime(day.year, day.month, day.day, tzinfo=WIRE_ZONE).astimezone(UTC)
 
 
 def voucher_due(day: date) -> datetime:

@@ -14,7 +14,8 @@ from hj212gw.assessment.tables import Source, parse_moment, read_rows
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import parse_id, parse_one_of
 from hj212gw.registry.findings import Findings, Level
-from hj212gw.store.upstream import STAGES, HourKey, UpstreamRate, UpstreamStore
+from hj212gw.store.assessment import STAGES
+from hj212gw.store.upstream import HourKey, UpstreamRate, UpstreamStore
 
 RATE_COLUMNS = ("outlet", "day", "stage")
 PERCENT_COLUMNS = ("transmission_pct", "validity_pct", "effective_pct")

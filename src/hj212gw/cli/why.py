@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:00(:00)?)?")
 _FAILED = 1
-_STAGES = ("immediate", "completed")
 _COUNTS = "values: {} due, {} received; group: {} due, {} not taking part, {} received, {} valid"
 
 _Document = dict[str, Any]
@@ -65,6 +64,7 @@ def _read_hour(text: str) -> datetime:
 async def _tell(dsn: str, settings: "Settings", asked: tuple[str, str, datetime]) -> _Document:
     from hj212gw.assessment.rules import make_rules  # noqa: PLC0415 - asyncpg is slow to import
     from hj212gw.cli.running import make_clock  # noqa: PLC0415
+    from hj212gw.store.assessment import STAGES  # noqa: PLC0415
     from hj212gw.store.stories import StoryReader, Subject  # noqa: PLC0415
 
     clock: Clock = make_clock(settings)
@@ -77,7 +77,7 @@ async def _tell(dsn: str, settings: "Settings", asked: tuple[str, str, datetime]
             raise typer.Exit(_FAILED)
         now = clock.now()
         story = await reader.read(subject, who, rules, now)
-        stages = [await _tell_stage(reader, story, subject, (stage, rules, now)) for stage in _STAGES]
+        stages = [await _tell_stage(reader, story, subject, (stage, rules, now)) for stage in STAGES]
     return _make_document(story, subject, stages, now)
 
 
@@ -136,7 +136,7 @@ def _judge(
 
 
 def _day_end(subject: "Subject") -> datetime:
-    from hj212gw.assessment.stages import start_of  # noqa: PLC0415
+    from hj212gw.protocol.times import start_of  # noqa: PLC0415
 
     return start_of(subject.day + timedelta(days=1))
 

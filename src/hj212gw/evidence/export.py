@@ -13,7 +13,8 @@ from hj212gw.errors import EvidenceError, ProtocolError
 from hj212gw.evidence.package import Draft, format_moment
 from hj212gw.protocol import open_frame, parse_packet, parse_readings
 from hj212gw.protocol.dialects import SLUGS, make_dialect
-from hj212gw.store.digests import LINK_FIELDS, link_fields, local_day, packet_fingerprint
+from hj212gw.protocol.times import local_day
+from hj212gw.store.digests import LINK_FIELDS, link_fields, packet_fingerprint
 from hj212gw.store.evidence import REGISTRY_KEYS, EvidenceReader
 
 README = "README.txt"

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from hj212gw.gateway.moments import is_plausible, local_day, qn_number
+from hj212gw.gateway.moments import is_plausible, qn_number
 from hj212gw.protocol import Packet, find_part, parse_infos
 from hj212gw.protocol.infos import INFO_TABLE_BY_CN
-from hj212gw.protocol.times import parse_data_time
+from hj212gw.protocol.times import local_day, parse_data_time
 from hj212gw.protocol.values import MAX_NUMBER, PLAIN_DECIMAL
 from hj212gw.store.rows import DirtyRow, InfoRow, PartRow
 

@@ -1,9 +1,6 @@
 """What is believed of the moments a data logger names, beside the arrival of its packet."""
 
-from datetime import date, datetime, timedelta
-from functools import lru_cache
-
-from hj212gw.protocol.times import WIRE_ZONE
+from datetime import datetime, timedelta
 
 OLDEST_DATA = timedelta(days=400)
 NEWEST_DATA = timedelta(days=1)
@@ -14,12 +11,6 @@ _MAX_QN_DIGITS = 18  # fits a bigint
 def is_plausible(moment: datetime, received_at: datetime) -> bool:
     """Tell whether a DataTime lies within 400 days before its arrival and a day after."""
     return -OLDEST_DATA <= moment - received_at <= NEWEST_DATA
-
-
-@lru_cache(maxsize=4096)
-def local_day(moment: datetime) -> date:
-    """Return the day of a moment where the data loggers are (UTC+8)."""
-    return moment.astimezone(WIRE_ZONE).date()
 
 
 def qn_number(qn: str) -> int | None:

@@ -7,13 +7,13 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from hj212gw.gateway.inforows import CNS_WITH_INFOS, make_infos, make_part
-from hj212gw.gateway.moments import is_plausible, local_day, qn_number
+from hj212gw.gateway.moments import is_plausible, qn_number
 from hj212gw.gateway.notes import RIVAL, SUSPICIONS, Note
 from hj212gw.protocol import Packet, open_frame, parse_packet, parse_readings, pick_values
 from hj212gw.protocol.codes import GRAIN_BY_CN
 from hj212gw.protocol.dialects import SLUGS, Key, find_mn, make_dialect
 from hj212gw.protocol.shape import CRC_DIGITS, HEAD_BYTES
-from hj212gw.protocol.times import WIRE_ZONE, parse_qn
+from hj212gw.protocol.times import WIRE_ZONE, local_day, parse_qn
 from hj212gw.store.copyrows import encode_copy_rows, encode_copy_values
 from hj212gw.store.rows import (
     QUARANTINED,

@@ -1,6 +1,6 @@
 """Wire times: QN and DataTime text to aware UTC datetimes and back. The wire runs on UTC+8."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 
 WIRE_ZONE = timezone(timedelta(hours=8))  # 14.3: loggers run on Beijing time, no daylight saving
@@ -46,3 +46,14 @@ def format_qn(moment: datetime) -> str:
 def format_data_time(moment: datetime) -> str:
     """Write a moment as a DataTime, whole seconds, any fraction cut off."""
     return f"{moment.astimezone(WIRE_ZONE):%Y%m%d%H%M%S}"
+
+
+@lru_cache(maxsize=4096)  # many rows are of few moments
+def local_day(moment: datetime) -> date:
+    """Tell the local (UTC+8) day of an aware moment."""
+    return moment.astimezone(WIRE_ZONE).date()
+
+
+def start_of(day: date) -> datetime:
+    """Tell the moment a local day begins, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=WIRE_ZONE).astimezone(UTC)

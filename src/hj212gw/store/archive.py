@@ -12,7 +12,8 @@ from typing import NamedTuple
 import asyncpg
 
 from hj212gw.errors import StoreUnavailable
-from hj212gw.store.digests import DAY, FIRST_PREVIOUS, DayDigest, DayHash, Entry, link, local_day, qn_bounds, start_of
+from hj212gw.protocol.times import local_day, start_of
+from hj212gw.store.digests import DAY, FIRST_PREVIOUS, DayDigest, DayHash, Entry, link, qn_bounds
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, sort_error
 from hj212gw.store.queries import load_query
 

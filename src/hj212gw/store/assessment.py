@@ -5,14 +5,15 @@ differ in where arrivals are read; from there on it is one calculation.
 """
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import start_of
 from hj212gw.store.pool import Connection
 from hj212gw.store.queries import load_query
 
 LOCAL = "local"
+STAGES = ("immediate", "completed")
 UPSTREAM = "upstream:"
 
 _READ = ("base_days", "plain_days", "odd_hours", "stood_days", "arrived_days")
@@ -79,7 +80,7 @@ async def compute_days(connection: Connection, scope: Scope, rules: Rules) -> No
 
 async def read_arrivals(connection: Connection, scope: Scope, rules: Rules) -> None:
     """Fill `base_days` and `arrived_days`: what is listed and what came. The slow half; rules may then change."""
-    from_at, to_at = _start_of(scope.from_day), _start_of(scope.to_day)
+    from_at, to_at = start_of(scope.from_day), start_of(scope.to_day)
     ends = (rules.immediate_after, rules.completed_after)
     await connection.execute(load_query("assess_base"), scope.from_day, scope.to_day, scope.outlets, scope.now)
     if scope.arrivals == LOCAL:
@@ -142,7 +143,3 @@ async def _read_moving(connection: Connection, from_at: datetime, to_at: datetim
     await connection.execute(load_query("assess_moving"), from_at, to_at, mns)
     for name in misleading:
         await connection.execute(f"SET LOCAL {name} = on")
-
-
-def _start_of(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=WIRE_ZONE).astimezone(UTC)

@@ -7,10 +7,10 @@ over its minutes, an entry's `chained` SHA-256 of a text that holds the one befo
 
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import local_day, start_of
 
 PARTS = ("packets", "strays", "rejects")
 LINK_FIELDS = ("previous", "day", "part", "rows", "written", "oldest_qn_at", "digest")
@@ -56,16 +56,6 @@ class DayDigest(NamedTuple):
     rows: int
     digest: bytes
     oldest_qn_at: datetime | None
-
-
-def local_day(moment: datetime) -> date:
-    """Tell the local (UTC+8) day of an aware moment."""
-    return moment.astimezone(WIRE_ZONE).date()
-
-
-def start_of(day: date) -> datetime:
-    """Tell the moment a local day begins, in UTC."""
-    return datetime.combine(day, time(), WIRE_ZONE).astimezone(UTC)
 
 
 def qn_bounds(day: date) -> tuple[datetime, datetime]:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from hj212gw.protocol.times import WIRE_ZONE
+from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
 from hj212gw.store.assessment import LOCAL, UPSTREAM, Rules, Scope
 from hj212gw.store.pool import Connection
 from hj212gw.store.queries import load_query
@@ -98,7 +98,7 @@ async def find_span(connection: Connection, arrivals: str) -> tuple[date | None,
     assert row is not None
     first, end = row["from_at"], row["to_at"]
     return (
-        None if first is None else first.astimezone(WIRE_ZONE).date(),
+        None if first is None else local_day(first),
         None if end is None else _day_after(end.astimezone(WIRE_ZONE)),
     )
 
@@ -121,7 +121,7 @@ async def read_open_questions(
 ) -> dict[str, tuple[str, ...]]:
     """Tell which settings can matter to each outlet, by what `base_days` and `arrived_days` hold."""
     source = None if scope.arrivals == LOCAL else scope.arrivals.removeprefix(UPSTREAM)
-    days = (_start_of(scope.from_day), _start_of(scope.to_day))
+    days = (start_of(scope.from_day), start_of(scope.to_day))
     rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, list(flow_factors), *days, source)
     return {row["outlet"]: tuple(name for name, value in row.items() if value is True) for row in rows}
 
@@ -154,7 +154,3 @@ def _day_after(end: datetime) -> date:
     day = end.date()
     is_start = (end.hour, end.minute, end.second, end.microsecond) == (0, 0, 0, 0)
     return day if is_start else date.fromordinal(day.toordinal() + 1)
-
-
-def _start_of(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=WIRE_ZONE).astimezone(UTC)

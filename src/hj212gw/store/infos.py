@@ -6,7 +6,7 @@ staging table for a few rows.
 
 from collections.abc import Iterable
 
-from hj212gw.store.pool import Connection
+from hj212gw.store.pool import Connection, count_rows
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rows import InfoRow, PacketRows, PartRow
 
@@ -34,7 +34,7 @@ async def store_infos(connection: Connection, packets: Iterable[PacketRows]) -> 
         for turn in _turns(infos):
             columns = map(list, zip(*turn, strict=True))
             status = await connection.execute(load_table_query("upsert_infos", table), *columns)
-            changed += int(status.rpartition(" ")[2])
+            changed += count_rows(status)
     if parts:
         await connection.execute(load_query("store_parts"), *map(list, zip(*parts, strict=True)))
     return changed

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from hj212gw.store.assessment import LOCAL
 from hj212gw.store.pool import Connection
 from hj212gw.store.queries import load_query
-
-LOCAL = "local"  # origin of marks made here
 
 
 class NewMark(NamedTuple):

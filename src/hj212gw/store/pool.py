@@ -120,6 +120,11 @@ async def lift_decompression_limit(connection: Connection) -> None:
     await connection.execute("SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)")
 
 
+def count_rows(status: str) -> int:
+    """Read the number of rows off a command's status, such as `INSERT 0 3`."""
+    return int(status.rpartition(" ")[2])
+
+
 def sort_error(error: BaseException) -> StoreError:
     """Turn a database error into ours.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hj212gw.errors import ProtocolError
 from hj212gw.protocol import find_answer, open_frame, parse_packet, parse_readings
 from hj212gw.protocol.dialects import SLUGS, make_dialect
-from hj212gw.protocol.times import WIRE_ZONE, parse_qn
+from hj212gw.protocol.times import local_day, parse_qn
 from hj212gw.store.assessment import LOCAL, Rules, Scope, compute_days
 from hj212gw.store.migrate import check_schema
 from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
@@ -35,7 +35,7 @@ class Subject(NamedTuple):
     @property
     def day(self) -> date:
         """The day of UTC+8 it belongs to."""
-        return self.hour.astimezone(WIRE_ZONE).date()
+        return local_day(self.hour)
 
 
 class Frame(NamedTuple):

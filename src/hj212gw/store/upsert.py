@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import asyncpg
 
 from hj212gw.store.infos import store_infos
-from hj212gw.store.pool import REFUSALS, Connection, is_refusal
+from hj212gw.store.pool import REFUSALS, Connection, count_rows, is_refusal
 from hj212gw.store.queries import load_query, load_table_query
 from hj212gw.store.rivals import is_in_conflict, mark_conflicts
 from hj212gw.store.rows import (
@@ -217,8 +217,8 @@ async def _upsert_run(connection: Connection, table: str, readings: list[tuple[A
     span = (readings[0][_DATA_TIME], readings[-1][_DATA_TIME], sorted({row[_LOGGER_ID] for row in readings}))
     await _stage(connection, readings)
     await connection.execute(load_query("rank_staged_readings"))
-    known = _count_of(await connection.execute(load_table_query("compare_staged_readings", table), *span))
-    replaced = _count_of(await connection.execute(load_table_query("keep_history", table), _LIVE[table], *span))
+    known = count_rows(await connection.execute(load_table_query("compare_staged_readings", table), *span))
+    replaced = count_rows(await connection.execute(load_table_query("keep_history", table), _LIVE[table], *span))
     await connection.execute(load_table_query("note_earlier_arrival", table))
     await connection.execute(load_table_query("upsert_readings", table))
     return await connection.fetchval(load_query("count_winners")) - known, replaced
@@ -237,11 +237,6 @@ def _split_runs(readings: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...
         run.append(row)
     if run:
         yield run
-
-
-def _count_of(status: str) -> int:
-    """Read the number of rows off a command's status."""
-    return int(status.rpartition(" ")[2])
 
 
 async def _stage(connection: Connection, readings: list[tuple[Any, ...]]) -> None:

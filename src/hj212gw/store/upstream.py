@@ -6,16 +6,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hj212gw.store.assessment import UPSTREAM, Rules, Scope, apply_rules, compute_days
+from hj212gw.store.assessment import STAGES, UPSTREAM, Rules, Scope, apply_rules, compute_days
 from hj212gw.store.figures import Cell, Grouping, read_cells
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, count_rows, sort_error
 from hj212gw.store.queries import load_query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-STAGES = ("immediate", "completed")
 
 _APPLICATION = "hj212gw upstream"
 _STATEMENT_SECS = 86_400.0  # a year of hours is millions of lines
@@ -130,7 +128,7 @@ class UpstreamStore:
 
     async def add_hours(self) -> int:
         """Let the staged hours stand; return how many are new."""
-        return _count(await self.connection.execute(load_query("add_upstream_hours")))
+        return count_rows(await self.connection.execute(load_query("add_upstream_hours")))
 
     async def add_marks(self, source: str, marks: Sequence[tuple[Any, ...]]) -> int:
         """Add marks as (outlet, factor, kind, from, to, recorded_at, value); return how many are new."""
@@ -146,7 +144,7 @@ class UpstreamStore:
         if not rates:
             return 0
         columns = [list(column) for column in zip(*rates, strict=True)]
-        return _count(await self.connection.execute(load_query("add_upstream_rates"), source, *columns, now))
+        return count_rows(await self.connection.execute(load_query("add_upstream_rates"), source, *columns, now))
 
     async def read_rates(self, source: str, days: tuple[date, date], outlets: list[str] | None) -> list[UpstreamRate]:
         """Read the newest version of a source's rates, of days the second of which is not included."""
@@ -190,10 +188,6 @@ class UpstreamStore:
     async def _read_counts(self, scope: Scope, basis: str) -> CountRows:
         cells = await read_cells(self.connection, Grouping("day", scope.from_day, basis, False, STAGES))
         return {(cell.outlet, cell.period_start, cell.stage): cell for cell in cells if cell.listed}
-
-
-def _count(done: str) -> int:
-    return int(done.rpartition(" ")[2])
 
 
 async def _stream(batches: Iterable[bytes]) -> "AsyncIterator[bytes]":
