@@ -10,9 +10,9 @@ from tests.conftest import new_database
 
 
 @pytest.fixture(scope="module")
-def calculator(postgres_server_dsn):
+def calculator(postgres_server_dsn, schema_template):
     """A database for the module and the calculation on it; examples clean up behind themselves."""
-    with new_database(postgres_server_dsn) as dsn:
+    with new_database(postgres_server_dsn, schema_template) as dsn:
         found = Calculator(dsn)
         with found.runner:
             found.run(found.open())
@@ -21,9 +21,9 @@ def calculator(postgres_server_dsn):
 
 
 @pytest.fixture(scope="module")
-def module_dsn(postgres_server_dsn):
+def module_dsn(postgres_server_dsn, schema_template):
     """A database of the module's own with the city registered, dropped afterwards."""
-    with new_database(postgres_server_dsn) as dsn:
+    with new_database(postgres_server_dsn, schema_template) as dsn:
         asyncio.run(_found(dsn))
         yield dsn
 

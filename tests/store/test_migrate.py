@@ -16,9 +16,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def connection(postgres_dsn):
+async def connection(empty_dsn):
     """A plain connection to an empty database."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(empty_dsn)
     yield connection
     await connection.close()
 
@@ -35,9 +35,9 @@ async def test_migrate_applies_all_once(connection):
     await check_schema(connection)
 
 
-async def test_migrate_runs_safely_at_once(postgres_dsn):
+async def test_migrate_runs_safely_at_once(empty_dsn):
     """Two processes that migrate at the same time both succeed."""
-    first, second = [await asyncpg.connect(postgres_dsn) for _ in range(2)]
+    first, second = [await asyncpg.connect(empty_dsn) for _ in range(2)]
     done = await asyncio.gather(migrate(first, now=NOW), migrate(second, now=NOW))
     assert sorted(map(len, done)) == [0, len(load_migrations())]
     await first.close()
@@ -171,16 +171,16 @@ async def test_retention_leaves_the_empty_past_alone(connection):
     assert await connection.fetchval("SELECT count(*) FROM hj212.readings_rtd") == 0
 
 
-async def test_retention_drops_whole_chunks(postgres_dsn):
+async def test_retention_drops_whole_chunks(empty_dsn):
     """On TimescaleDB too only what lies wholly before the moment goes, wherever the extension stands."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(empty_dsn)
     has_library = await connection.fetchval("SELECT count(*) FROM pg_settings WHERE name LIKE 'timescaledb.%'")
     await connection.close()
     if not has_library:
         pytest.skip("plain PostgreSQL")
-    await execute(postgres_dsn, "DROP EXTENSION IF EXISTS timescaledb; CREATE SCHEMA elsewhere")
-    await execute(postgres_dsn, "CREATE EXTENSION timescaledb SCHEMA elsewhere")
-    connection = await asyncpg.connect(postgres_dsn)
+    await execute(empty_dsn, "DROP EXTENSION IF EXISTS timescaledb; CREATE SCHEMA elsewhere")
+    await execute(empty_dsn, "CREATE EXTENSION timescaledb SCHEMA elsewhere")
+    connection = await asyncpg.connect(empty_dsn)
     await migrate(connection, now=NOW)
     for days in (0, 2, 100):
         await add_reading(connection, NOW - timedelta(days=days))

@@ -39,16 +39,16 @@ async def ask(connection):
 
 
 @pytest.fixture
-async def old_dsn(postgres_dsn):
+async def old_dsn(empty_dsn):
     """A database as version 0.1.0 left it."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(empty_dsn)
     for role in ROLES:  # of the server, so not in the dump of a database
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
             await connection.execute(f"CREATE ROLE {role} NOLOGIN")
     await connection.execute("SET check_function_bodies = off; SET search_path = ''")  # as every dump begins
     await connection.execute(gzip.decompress(DUMP.read_bytes()).decode())
     await connection.close()
-    return postgres_dsn
+    return empty_dsn
 
 
 async def migrate_with_command(dsn):

@@ -4,7 +4,8 @@ import asyncio
 import getpass
 import os
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -149,10 +150,13 @@ def mask(dsn: str | None) -> str:
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a command's coroutine on uvloop, or on asyncio where it has no build."""
-    try:
+    from hj212gw.store.pool import quiet_lost_lines  # noqa: PLC0415 - asyncpg is slow to import
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
         import uvloop  # noqa: PLC0415 - optional, and only for commands that run a loop
-    except ImportError:
-        asyncio.run(main)
-        return
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        quiet_lost_lines(runner.get_loop())
         runner.run(main)

@@ -1,8 +1,10 @@
 """Open connections and sort what goes wrong: try again, or never storable."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 from asyncpg import Connection
@@ -18,9 +20,11 @@ __all__ = [
     "Connection",
     "connect",
     "connected",
+    "count_rows",
     "describe",
     "is_refusal",
     "lift_decompression_limit",
+    "quiet_lost_lines",
     "sort_error",
 ]
 
@@ -118,6 +122,20 @@ async def _act_as(connection: Connection, role: str) -> None:
 async def lift_decompression_limit(connection: Connection) -> None:
     """Let the rest of a transaction unpack as much of the columnstore as it needs; elsewhere it does nothing."""
     await connection.execute("SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)")
+
+
+def quiet_lost_lines(loop: asyncio.AbstractEventLoop) -> None:
+    """Have a loop pass by the future that asyncpg can leave behind when a line is lost while it copies.
+
+    Whoever copied has told the loss. All else is handled as by default.
+    """
+    loop.set_exception_handler(_tell_unless_left)
+
+
+def _tell_unless_left(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    is_left = "future" in context and not isinstance(context["future"], asyncio.Task)
+    if not (is_left and isinstance(context.get("exception"), asyncpg.PostgresConnectionError)):
+        loop.default_exception_handler(context)
 
 
 def count_rows(status: str) -> int:
