@@ -29,7 +29,7 @@ MONITORS, SHARE = (600, 0.1) if LONG else (120, 1 / 3)
 # An answer that takes four real seconds comes two minutes late at 30; and close looks are counted by real time, so
 # that a city whose every second is thirty would be looked at thirty times less than in its life.
 SPEED = 6.0 if LONG else 30.0
-SIM_SECS = 1800
+SIM_SECS = 1800 if LONG else 1200
 NAMED = 0.9  # least share of the faults that have to be named
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 import pytest
 from tests.support import Logger, assert_exactly_once, make_frame, run_cli, running_loggers, wait_acked, wait_until
 
-EPOCH = datetime.fromisoformat("2026-03-01T23:30:00+08:00")
+EPOCH = datetime.fromisoformat("2026-03-01T23:52:00+08:00")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_day_is_sealed_after_midnight(dsn, connection, serve, workers):
-    """Twenty minutes around a simulated midnight; what is sealed is what was acknowledged, and it is told.
+    """Some minutes around a simulated midnight; what is sealed is what was acknowledged, and it is told.
 
     Several workers agree on the simulated time, and one of them seals for all.
     """
