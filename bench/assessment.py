@@ -27,7 +27,7 @@ from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.store.assessment import Scope, compute_days
 from hj212gw.store.migrate import migrate
-from hj212gw.store.rates import begin_days, roll_up, store_days
+from hj212gw.store.rates import StaleDay, begin_days, roll_up, store_days
 
 DAY = timedelta(days=1)
 MONTH_DAYS = 30
@@ -195,13 +195,14 @@ async def count_bare(connection, pid, scope):
 
 async def compute(connection, pid, scope, rules):
     """Compute a scope as the aggregator does; return what was spent up to the groups, and until the figures are kept."""
+    stale = [StaleDay(None, scope.from_day, "bench")]
     async with connection.transaction():
         watch = Watch(pid)
         await begin_days(connection)
         await compute_days(connection, scope, rules)
         computed = watch.spent()
         await store_days(connection, scope.from_day, scope.to_day, scope.outlets)
-        await roll_up(connection, scope.now, "City", "bench")
+        await roll_up(connection, scope.now, "City", stale)
     return computed, watch.spent()
 
 

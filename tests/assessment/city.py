@@ -118,5 +118,6 @@ async def forget(connection):
     """Drop all figures, so that they are computed from nothing."""
     await connection.execute("TRUNCATE assessed_days, rate_counts, stale_days")
     await connection.execute(
-        "UPDATE assessment_state SET rules = NULL, passed_at = NULL, immediate_through = NULL, completed_through = NULL"
+        "UPDATE assessment_state SET rules = NULL, passed_at = NULL, immediate_through = NULL, completed_through = NULL,"
+        " reached_day = NULL"
     )

@@ -96,21 +96,17 @@ async def test_a_city_is_rolled_up(admin, postgres_dsn):
 
 
 async def test_what_was_shown_can_be_shown_again(admin, postgres_dsn):
-    """A frozen figure that changes gets a version, with the reason; one of the same day that is provisional does not."""
+    """A frozen figure that changes gets a version, with the reason; of those that only hours made, the last of the day is kept."""
     await send_day(admin, 0)
     clock = StandingClock(local(0, 12))
     aggregator = make_aggregator(postgres_dsn, clock)
     await aggregator.work()
     first = await rate_of(admin, "outlet", "O1", "immediate")
     assert (first["expected_groups"], first["provisional"]) == (24, True)
-    clock.moment = local(0, 13)
-    await aggregator.work()
-    assert (
-        await admin.fetchval(
-            "SELECT count(*) FROM rate_counts WHERE id = 'O1' AND period = 'day' AND stage = 'immediate' AND basis = 'all'"
-        )
-        == 1
-    )
+    for hour in range(13, 20):
+        clock.moment = local(0, hour)
+        await aggregator.work()
+    assert [row["computed_at"] for row in await versions_of(admin, "outlet", "O1")] == [local(0, 12), local(0, 19)]
     clock.moment = local(2)
     await aggregator.work()
     frozen = await rate_of(admin, "outlet", "O1", "immediate")
@@ -131,6 +127,85 @@ async def test_what_was_shown_can_be_shown_again(admin, postgres_dsn):
     assert f"mark {number} declared" in rows[1]["reason"]
     assert f"mark {number} void" in rows[2]["reason"]
     assert [row["replaced_at"] is None for row in rows] == [False, False, True]
+
+
+async def versions_of(admin, level, identity, period="day", start=DAY):
+    """The versions of a figure at the immediate stage, the oldest first."""
+    return await admin.fetch(
+        "SELECT computed_at, replaced_at, valid_groups, reason FROM v_rate_versions WHERE level = $1 AND id = $2"
+        " AND stage = 'immediate' AND policy = 'national_platform_v2' AND period = $3 AND period_start = $4"
+        " ORDER BY computed_at",
+        level, identity, period, start,
+    )  # fmt: skip
+
+
+async def test_a_provisional_figure_that_a_mark_changes_is_kept(admin, postgres_dsn):
+    """What was shown before the mark can be shown again, on the same day too."""
+    await send_day(admin, 0)
+    clock = StandingClock(local(0, 12))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    await aggregator.work()
+    await mark(admin, "O1", "device", local(0, 3), local(0, 5), local(0, 12, 20), "w01018")
+    clock.moment = local(0, 12, 30)
+    await aggregator.work()
+    before, after = await versions_of(admin, "outlet", "O1")
+    assert (before["valid_groups"], before["computed_at"], before["replaced_at"]) == (
+        24,
+        local(0, 12),
+        local(0, 12, 30),
+    )
+    assert (after["valid_groups"], after["replaced_at"]) == (22, None)
+
+
+async def test_each_figure_tells_its_own_reasons(admin, postgres_dsn):
+    """An outlet those of its own marks, the city those of all, and the rest of many by their number."""
+    await send_day(admin, 0)
+    clock = StandingClock(local(3))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    await aggregator.work()
+    first = [await mark(admin, "O1", "device", local(0, hour), local(0, hour + 1), local(0, 20)) for hour in range(3)]
+    other = [await mark(admin, "O3", "device", local(0, hour), local(0, hour + 1), local(0, 20)) for hour in range(9)]
+    clock.moment = local(3, 0, 30)
+    await aggregator.work()
+    told = {}
+    for level, identity in (("outlet", "O1"), ("enterprise", "E1"), ("county", "South"), ("city", "city")):
+        told[identity] = (await versions_of(admin, level, identity, "month"))[-1]["reason"]
+    assert told["O1"] == told["E1"] == "; ".join(f"mark {number} declared" for number in sorted(first, key=str))
+    assert told["South"].endswith("; and 1 more")
+    assert all(f"mark {number} declared" in told["city"] for number in sorted(first + other, key=str)[:8])
+    assert told["city"].endswith("; and 4 more")
+
+
+async def test_older_data_makes_the_days_since_due_for_all(admin, postgres_dsn):
+    """A base list without a date is due from the first data: who sent nothing in between lacks those days."""
+    await admin.execute("UPDATE base_list SET valid_from = '-infinity'")
+    await send_day(admin, 5, ["O1"])
+    clock = StandingClock(local(20))
+    aggregator = make_aggregator(postgres_dsn, clock)
+    await aggregator.work()
+    assert await rate_of(admin, "outlet", "O3", "completed", start=DAY + timedelta(days=3)) is None
+    await send_day(admin, 2, ["O2"])
+    await aggregator.work()
+    assert (await rate_of(admin, "outlet", "O3", "completed", start=DAY + timedelta(days=3)))["expected_groups"] == 48
+    found = await figures(admin)
+    await forget(admin)
+    await aggregator.work()
+    assert await figures(admin) == found
+
+
+async def test_days_a_gateway_still_holds_are_not_frozen(admin, postgres_dsn):
+    """Their data came in time and is not computed yet."""
+    await send_day(admin, 0)
+    gateway = await asyncpg.connect(postgres_dsn)
+    await gateway.execute("SET search_path = hj212, public")
+    async with gateway.transaction():
+        await gateway.execute("UPDATE dirty SET version = version + 1")
+        aggregator = make_aggregator(postgres_dsn, StandingClock(local(3)))
+        await aggregator.work()
+        assert (await rate_of(admin, "outlet", "O1", "immediate"))["provisional"]
+    await gateway.close()
+    await aggregator.work()
+    assert not (await rate_of(admin, "outlet", "O1", "immediate"))["provisional"]
 
 
 async def test_late_mark_takes_groups_from_the_completed_stage_alone(admin, postgres_dsn):
@@ -255,7 +330,9 @@ STEPS = st.lists(
             st.sampled_from(["*", *FACTORS]),
         ),
         st.tuples(st.just("decide"), st.integers(0, 9), st.sampled_from(["void", "rejected", "accepted"])),
-        st.tuples(st.just("list"), st.sampled_from(OUTLETS), st.sampled_from([None, 30, 49.5])),
+        st.tuples(
+            st.just("list"), st.sampled_from(OUTLETS), st.sampled_from([0, 0, 20, None]), st.sampled_from([None, 30, 49.5])
+        ),
         st.tuples(st.just("move"), st.sampled_from(OUTLETS), st.sampled_from(["E1", "E2"])),
         st.tuples(st.just("look"), st.integers(1, 100)),
     ),
@@ -291,23 +368,29 @@ async def _compare(dsn, steps):
 
 async def _restore(admin):
     await forget(admin)
+    await admin.execute("UPDATE assessment_state SET first_day = NULL")
     await admin.execute("TRUNCATE readings_hour, reading_history, dirty, mark_events, marks, base_list, outlets")
     await admin.execute(
         "INSERT INTO outlets (outlet, enterprise, name, medium) SELECT o, 'E1', o, 'water' FROM unnest($1::text[]) AS o;",
         list(OUTLETS),
     )
     for outlet in OUTLETS:
-        await _list(admin, outlet, None)
+        await _list(admin, outlet, 0, None)
 
 
-async def _list(admin, outlet, end):
+async def _list(admin, outlet, start, end):
     await admin.execute(
         "UPDATE base_list SET superseded_at = now() WHERE outlet = $1 AND superseded_at IS NULL", outlet
     )
     await admin.executemany(
-        "INSERT INTO base_list (outlet, factor, fields, valid_from, valid_to) VALUES ($1, $2, 1, $3, $4)",
-        [(outlet, factor, local(0), None if end is None else local(0) + end * HOUR) for factor in FACTORS],
+        "INSERT INTO base_list (outlet, factor, fields, valid_from, valid_to)"
+        " VALUES ($1, $2, 1, coalesce($3::timestamptz, '-infinity'), $4)",
+        [(outlet, factor, _moment_of(start), _moment_of(end)) for factor in FACTORS],
     )
+
+
+def _moment_of(hour):
+    return None if hour is None else local(0) + hour * HOUR
 
 
 async def _take(admin, aggregator, clock, step, marks):

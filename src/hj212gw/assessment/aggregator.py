@@ -5,8 +5,9 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hj212gw import telemetry_assessment, telemetry_gateway
 from hj212gw.assessment.stages import completed_through, immediate_through
@@ -29,9 +30,12 @@ from hj212gw.store.rates import (
     roll_up,
     store_days,
     take_dirty,
+    widen_stale,
 )
 
 STATEMENT_TIMEOUT_SECS = 3600.0
+
+_Result = TypeVar("_Result")
 
 _WIDE_SHARE = 2  # a day on which more than one outlet in so many is stale is computed for all
 _DAY = timedelta(days=1)
@@ -53,6 +57,13 @@ class Plan(NamedTuple):
     city: str
     interval_secs: float
     live_journal: timedelta
+
+
+class Look(NamedTuple):
+    """What a step of computing did: whether nothing was stale, and how many days of outlets changed."""
+
+    is_done: bool
+    changed: int
 
 
 class Aggregator:
@@ -104,14 +115,16 @@ class Aggregator:
         try:
             async with opened as connection:
                 await check_schema(connection)
-                if not await self._step(connection, self._note):
+                known_upto = await self._step(connection, self._note)
+                if known_upto is None:
                     return 0
-                while not self._stopped.is_set():
-                    count = await self._step(connection, self._compute)
-                    if count is None:
-                        break
-                    changed += count
-                await self._step(connection, self._freeze)
+                while (look := await self._step(connection, self._compute)) and not look.is_done:
+                    changed += look.changed
+                    if self._stopped.is_set():
+                        return changed
+                if look is None:  # another one took over
+                    return changed
+                await self._step(connection, partial(self._freeze, known_upto=known_upto))
                 telemetry_assessment.gauges_read(await read_gauges(connection, self._clock.now()))
         except CONNECTION_ERRORS as error:
             raise sort_error(error) from error
@@ -119,15 +132,17 @@ class Aggregator:
         return changed
 
     async def _step(
-        self, connection: Connection, step: Callable[[Connection, datetime], Awaitable[int | None]]
-    ) -> int | None:
-        """Do one transaction as the only aggregator; None when there was nothing to do, or another one works."""
+        self, connection: Connection, step: Callable[[Connection, datetime], Awaitable[_Result]]
+    ) -> _Result | None:
+        """Do one transaction as the only aggregator; None when another one works."""
         async with connection.transaction():
             if not await hold_assessment(connection):
                 return None
             return await step(connection, self._clock.now())
 
-    async def _note(self, connection: Connection, now: datetime) -> int:
+    async def _note(self, connection: Connection, now: datetime) -> datetime:
+        """Note what is stale; return up to which arrival everything is in the database and noted."""
+        drained = await find_drained_through(connection, self._plan.live_journal)
         rules = self._plan.rules
         noted = {
             "rules": repr(rules),
@@ -139,14 +154,15 @@ class Aggregator:
         await note_time(connection, now, json.dumps(noted))
         while await take_dirty(connection):
             pass
-        return 1
+        await widen_stale(connection)
+        return min(now, drained or now)
 
-    async def _compute(self, connection: Connection, now: datetime) -> int | None:
+    async def _compute(self, connection: Connection, now: datetime) -> Look:
         """Compute the newest month that has stale days."""
         today = local_day(now)
         stale = await claim_stale(connection, today)
         if not stale:
-            return None
+            return Look(is_done=True, changed=0)
         began = asyncio.get_running_loop().time()
         await begin_days(connection)
         total = await connection.fetchval(
@@ -158,15 +174,12 @@ class Aggregator:
         moved = [row for row in stale if _MOVES.intersection(row.reason.split("; "))]
         if moved:
             await force_days(connection, moved)
-        reasons = sorted({part for row in stale for part in row.reason.split("; ")})
-        count = await roll_up(connection, now, self._plan.city, "; ".join(reasons))
+        count = await roll_up(connection, now, self._plan.city, stale)
         secs = asyncio.get_running_loop().time() - began
         telemetry_assessment.days_assessed(min(row.day for row in stale), count, secs)
-        return count
+        return Look(is_done=False, changed=count)
 
-    async def _freeze(self, connection: Connection, now: datetime) -> None:
-        drained = await find_drained_through(connection, self._plan.live_journal)
-        known_upto = min(now, drained or now)
+    async def _freeze(self, connection: Connection, now: datetime, known_upto: datetime) -> None:
         rules = self._plan.rules
         completed = completed_through(
             rules.completed_after, known_upto, now, needs_vouchers=rules.values["vouchers"] == "required"

@@ -12,11 +12,13 @@ from hj212gw.store.queries import load_query
 
 _TAKEN_AT_A_TIME = 20_000  # dirty rows
 _PERIODS = (("month", "day"), ("quarter", "month"), ("year", "month"))
-_MAX_REASON = 500
+_MOST_REASONS = 8  # of one figure
+_FIGURE = "level, id, period, period_start"
 _TABLES = (
     "changed_days (outlet text, day date, PRIMARY KEY (outlet, day))",
     "changed_rates (level text, id text, period text, period_start date)",
     "rate_scope (level text, id text, period_start date)",
+    f"rate_reasons (level text, id text, period text, period_start date, reasons text, PRIMARY KEY ({_FIGURE}))",
 )
 
 
@@ -47,6 +49,13 @@ async def note_time(connection: Connection, now: datetime, rules: str) -> None:
 async def take_dirty(connection: Connection) -> int:
     """Turn dirty rows of the gateways into stale days; return how many there were, up to a bound."""
     return int(await connection.fetchval(load_query("take_dirty"), _TAKEN_AT_A_TIME))
+
+
+async def widen_stale(connection: Connection) -> None:
+    """Note the days that became assessable because data or a base list came that is older than all before."""
+    first_day = await connection.fetchval(load_query("find_first_day"))
+    if first_day is not None:
+        await connection.execute(load_query("widen_stale"), first_day)
 
 
 async def claim_stale(connection: Connection, today: date) -> list[StaleDay]:
@@ -87,14 +96,14 @@ async def force_days(connection: Connection, stale: list[StaleDay]) -> None:
     await connection.execute(load_query("force_days"), outlets, [row.day for row in stale])
 
 
-async def roll_up(connection: Connection, now: datetime, city: str, reason: str) -> int:
+async def roll_up(connection: Connection, now: datetime, city: str, stale: list[StaleDay]) -> int:
     """Pool what changed into outlets, enterprises, counties, the city; days, months, quarters, years.
 
     Args:
         connection: in the transaction of `begin_days` and `store_days`.
         now: when the figures are computed.
         city: its name.
-        reason: why.
+        stale: what was computed, and why.
 
     Returns:
         How many days of outlets had changed.
@@ -102,8 +111,8 @@ async def roll_up(connection: Connection, now: datetime, city: str, reason: str)
     count: int = await connection.fetchval("SELECT count(*) FROM changed_days")
     if not count:
         return 0
-    why = reason[:_MAX_REASON]
     await connection.execute("ANALYZE changed_days")
+    why = await _note_reasons(connection, city, stale)
     await connection.execute(load_query("scope_outlet_days"))
     await connection.execute(load_query("rate_outlet_days"))
     await _replace(connection, "day", now, why)
@@ -117,10 +126,20 @@ async def roll_up(connection: Connection, now: datetime, city: str, reason: str)
     return count
 
 
+async def _note_reasons(connection: Connection, city: str, stale: list[StaleDay]) -> str:
+    """Fill `rate_reasons` where figures have different ones; return the reasons of all."""
+    reasons = sorted({part for row in stale for part in row.reason.split("; ")})
+    if len(reasons) > 1:
+        await connection.execute(load_query("note_reasons"), *zip(*stale, strict=True), city, _MOST_REASONS)
+    await connection.execute("ANALYZE rate_reasons")
+    more = [f"and {len(reasons) - _MOST_REASONS} more"] if len(reasons) > _MOST_REASONS else []
+    return "; ".join([*reasons[:_MOST_REASONS], *more])
+
+
 async def _replace(connection: Connection, period: str, now: datetime, reason: str) -> None:
     """Let new figures take the place of those that differ."""
     await connection.execute("ANALYZE new_rates")
     await connection.execute("ANALYZE rate_scope")
-    await connection.execute(load_query("close_rates"), now, period)
+    await connection.execute(load_query("close_rates"), now, period, reason)
     await connection.execute(load_query("open_rates"), now, reason)
     await connection.execute("TRUNCATE new_rates, rate_scope")

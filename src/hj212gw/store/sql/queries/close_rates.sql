@@ -1,10 +1,14 @@
--- Purpose: end the newest figures that are not the newest any more; those of the same day that are provisional vanish.
+-- Purpose: end the newest figures that are not the newest any more; those of the same day that are provisional, and that
+-- nothing but hours and data made, vanish.
 -- A figure that nothing stands behind any more ends without another.
--- Parameters: $1 now, $2 the period. Index: rate_counts_newest.
+-- Parameters: $1 now, $2 the period, $3 reason where none is known of the figure alone. Index: rate_counts_newest.
 WITH scope AS (
-    SELECT r.ctid, r.period, r.period_start, r.level, r.id, r.stage, r.provisional, r.computed_at
+    SELECT r.ctid, r.period, r.period_start, r.level, r.id, r.stage, r.computed_at,
+           r.provisional AND hj212.local_day(r.computed_at) = hj212.local_day($1)
+             AND string_to_array(r.reason || '; ' || coalesce(w.reasons, $3), '; ') <@ '{an hour is over,data came}' AS is_passing
     FROM hj212.rate_counts r
     LEFT JOIN new_rates n USING (period, period_start, level, id, stage, basis)
+    LEFT JOIN rate_reasons w USING (period, period_start, level, id)
     WHERE r.replaced_at IS NULL AND r.period = $2
       AND EXISTS (SELECT FROM rate_scope w WHERE w.period_start = r.period_start AND w.level = r.level
                   AND (w.id IS NULL OR w.id = r.id))
@@ -12,11 +16,11 @@ WITH scope AS (
         IS DISTINCT FROM (n.expected_values, n.reported_values, n.expected_groups, n.groups_not_taking_part, n.groups_received, n.valid_groups)
 ), vanished AS (
     DELETE FROM hj212.rate_counts r USING scope s WHERE r.ctid = s.ctid AND r.replaced_at IS NULL
-      AND s.provisional AND hj212.local_day(s.computed_at) = hj212.local_day($1)
+      AND s.is_passing
     RETURNING s.level, s.id, s.period, s.period_start
 ), ended AS (
     UPDATE hj212.rate_counts r SET replaced_at = $1 FROM scope s WHERE r.ctid = s.ctid AND r.replaced_at IS NULL
-      AND NOT (s.provisional AND hj212.local_day(s.computed_at) = hj212.local_day($1))
+      AND NOT s.is_passing
     RETURNING s.level, s.id, s.period, s.period_start
 )
 INSERT INTO changed_rates SELECT * FROM vanished UNION SELECT * FROM ended
