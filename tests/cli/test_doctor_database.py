@@ -139,10 +139,10 @@ SCHEMAS = [
 
 
 @pytest.mark.parametrize(("make", "named", "step"), SCHEMAS, ids=["empty", "old", "newer", "changed"])
-def test_schema_of_another_version_fails(run, monkeypatch, postgres_dsn, make, named, step):
+def test_schema_of_another_version_fails(run, monkeypatch, empty_dsn, make, named, step):
     """The migration is named, and the next step fits."""
-    make(monkeypatch, postgres_dsn)
-    code, checks = run("--dsn", postgres_dsn)
+    make(monkeypatch, empty_dsn)
+    code, checks = run("--dsn", empty_dsn)
     assert (code, states(checks)["schema"], states(checks)["database"]) == (1, "failed", "ok")
     assert named in checks["schema"]["detail"]
     assert checks["schema"]["next_step"] == step

@@ -165,9 +165,9 @@ def test_database_is_away(command):
     assert run(*command, "--dsn", NO_DATABASE).exit_code == 4
 
 
-def test_database_without_schema(postgres_dsn):
+def test_database_without_schema(empty_dsn):
     """A database without the schema is one too, and the next step is named."""
-    result = run("import", "--dsn", postgres_dsn, *FILES)
+    result = run("import", "--dsn", empty_dsn, *FILES)
     assert result.exit_code == 4
     assert "hj212gw db migrate" in result.stderr
 

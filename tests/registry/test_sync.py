@@ -211,9 +211,9 @@ async def test_check_looks_into_the_database(store, connection):
     assert (finding.line, finding.column) == (2, "outlet")
 
 
-async def test_import_needs_the_schema(postgres_dsn):
+async def test_import_needs_the_schema(empty_dsn):
     """A database without the schema is named as such, with the next step."""
-    async with RegistryStore.open(postgres_dsn) as store:
+    async with RegistryStore.open(empty_dsn) as store:
         with pytest.raises(SchemaMismatch, match="db migrate"):
             await import_files(store, example_files(), Clock())
 

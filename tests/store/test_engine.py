@@ -52,9 +52,11 @@ async def connection(postgres_dsn):
     await connection.close()
 
 
-async def test_engine_of_an_empty_database_is_told(connection):
+async def test_engine_of_an_empty_database_is_told(empty_dsn):
     """Before the first migration there are no tables and nothing is known of the columnstore."""
+    connection = await asyncpg.connect(empty_dsn)
     engine = await read_engine(connection)
+    await connection.close()
     assert (engine.table_bytes, engine.obstacle, engine.columnstore_after) == ({}, "", "")
     assert engine.server.split(".")[0].isdigit()
     assert describe_columnstore(engine) == "not known yet"

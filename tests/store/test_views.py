@@ -187,9 +187,9 @@ async def test_readings_keep_their_columns(connection):
     )
 
 
-async def test_views_of_others_outlive_the_migration(postgres_dsn):
+async def test_views_of_others_outlive_the_migration(empty_dsn):
     """A view somebody made of v_readings before is still there after the upgrade, and sees the new outlet."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(empty_dsn)
     before = [migration for migration in load_migrations() if migration.version < 5]
     await connection.execute(
         "CREATE SCHEMA hj212; CREATE TABLE hj212.migrations (version int, name text, checksum text)"
