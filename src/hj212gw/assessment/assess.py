@@ -25,10 +25,11 @@ from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
-from hj212gw.store.assessment import LOCAL, Scope, apply_rules, compute_days
+from hj212gw.store.assessment import LOCAL, UPSTREAM, Scope, apply_rules, compute_days
 from hj212gw.store.figures import (
     Cell,
     Grouping,
+    find_sources,
     find_span,
     keep_aside,
     narrow,
@@ -70,6 +71,22 @@ class Question(NamedTuple):
     has_lost_hours: bool = False
     has_ranges: bool = False
     on_progress: Callable[[float, str], None] = lambda _share, _what: None
+
+
+async def check_arrivals(connection: Connection, arrivals: str) -> None:
+    """Check that there is anything to assess by: all hours of a platform that gave none would be missing.
+
+    Raises:
+        ConfigError: there are no hours of it; with the platforms that gave some.
+        asyncpg.PostgresError: the database failed.
+    """
+    if arrivals == LOCAL:
+        return
+    known, name = await find_sources(connection), arrivals.removeprefix(UPSTREAM)
+    if not known:
+        raise ConfigError("no hours of a higher platform were ever imported: hj212gw upstream import brings them")
+    if name not in known:
+        raise ConfigError(f"no hours of {name!r} were ever imported: expected one of {', '.join(known)}")
 
 
 async def assess(connection: Connection, question: Question) -> Report:

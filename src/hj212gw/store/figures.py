@@ -91,6 +91,11 @@ async def read_names(connection: Connection) -> dict[tuple[str, str], str]:
     return {(row["level"], row["id"]): row["name"] for row in await connection.fetch(load_query("read_names"))}
 
 
+async def find_sources(connection: Connection) -> list[str]:
+    """Return the names of the higher platforms of which there are hours."""
+    return [row["source"] for row in await connection.fetch(load_query("find_upstream_sources"))]
+
+
 async def find_span(connection: Connection, arrivals: str) -> tuple[date | None, date | None]:
     """Tell the first day that the base list and the hours span, and the day after the last; None where it is open."""
     source = None if arrivals == LOCAL else arrivals.removeprefix(UPSTREAM)
