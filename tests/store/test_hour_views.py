@@ -214,13 +214,19 @@ async def test_what_can_be_done_and_until_when(postgres_dsn, connection):
 
 
 async def test_cut_offs_are_those_of_the_aggregator(postgres_dsn, connection):
-    """Other settings move what the view says, too."""
+    """Other settings move what the views say, too."""
     await prepare_losses(postgres_dsn, connection)
-    await aggregate(postgres_dsn, NOW, immediate_cutoff_hours=20, completed_days=3)
+    await aggregate(postgres_dsn, NOW, immediate_cutoff_hours=20, completed_days=3, vouchers="ignored")
     rows = await lost_hours(connection, START)
     assert {(row["stage"], row["closes_at"]) for row in rows} == {
         ("immediate", START + timedelta(days=1, hours=20)),
         ("completed", START + timedelta(days=4) - timedelta(microseconds=1)),
+    }
+    statement = "SELECT DISTINCT what, due_at FROM due_at($1) WHERE day = $2"
+    waiting = await connection.fetch(statement, START + timedelta(days=1, hours=20), DAY)
+    assert {tuple(row) for row in waiting} == {
+        ("mark", START + timedelta(days=1, hours=20)),
+        ("review", START + timedelta(days=4) - timedelta(microseconds=1)),
     }
 
 
