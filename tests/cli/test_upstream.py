@@ -262,6 +262,7 @@ def test_every_wrong_line_is_named_and_nothing_imported(dsn, files):
     files.hours[0] = ("NOWHERE", *files.hours[0][1:])
     files.hours[1] = (*files.hours[1][:7], "5")
     files.add_mark("STACK", "*", "stop", "2026-03-01T08:00", "2026-03-01T07:00")
+    files.add_mark("STACK", SULPHUR, "manual", "2026-03-01T08:00", "2026-03-01T12:00")
     files.rates = [
         ("STACK", "2026-03-01", "immediate", "100.00", "", "100.001"),
         ("STACK", "2026-02-30", "immediate", "100.00", "", ""),
@@ -280,6 +281,7 @@ def test_every_wrong_line_is_named_and_nothing_imported(dsn, files):
         "hours.csv:2: outlet: expected an outlet of the base list, came 'NOWHERE'",
         "hours.csv:3: provenance: expected 0 reported, 6 filled in",
         "marks.csv:2: to: expected a moment after from",
+        "marks.csv:3: value: expected the manual value, came nothing",
         "rates.csv:2: effective_pct: expected a percentage, 0 to 100 with at most two decimals",
         "rates.csv:3: day: expected a day such as 2026-01-31, came '2026-02-30'",
         "rates.csv:4: stage: expected one of immediate, completed, came 'final'",
