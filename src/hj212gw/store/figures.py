@@ -1,7 +1,7 @@
 """Figures out of `computed_days`: counts by outlet, lost hours, and which open settings can matter."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -122,12 +122,13 @@ async def read_losses(connection: Connection, rules: Rules, stages: Sequence[str
 
 
 async def read_open_questions(
-    connection: Connection, scope: Scope, flow_factors: Sequence[str]
+    connection: Connection, scope: Scope, flow_factors: Sequence[str], uncounted: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """Tell which settings can matter to each outlet, by what `base_days` and `arrived_days` hold."""
     source = None if scope.arrivals == LOCAL else scope.arrivals.removeprefix(UPSTREAM)
     days = (start_of(scope.from_day), start_of(scope.to_day))
-    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, list(flow_factors), *days, source)
+    factors = (list(flow_factors), *days, source, list(uncounted))
+    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, *factors)
     return {row["outlet"]: tuple(name for name, value in row.items() if value is True) for row in rows}
 
 
