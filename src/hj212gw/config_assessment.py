@@ -10,6 +10,8 @@ from pydantic_settings import NoDecode
 
 from hj212gw.config_options import Section, split_list
 
+WASTEWATER_PARAMETERS = ("w00000", "w01001", "w01010")  # flow, pH and temperature
+
 Codes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
 
@@ -60,7 +62,9 @@ class AssessmentSettings(Section):
     not_responsible_minutes: int = Field(
         default=15, ge=0, le=59, description="[9] Minutes of an hour such a mark has to exceed"
     )
-    uncounted_factors: Codes = codes_field("[10, 11] Factors of the base list that are shown and not counted")
+    uncounted_factors: Codes = codes_field(
+        "[10, 11] Factors of the base list that are shown and not counted", *WASTEWATER_PARAMETERS
+    )
     qc_exempt_scope: Literal["factor", "point"] = Field(
         default="factor", description="[12] Whether the exempt standard-sample hour is each factor's or the point's"
     )

@@ -281,6 +281,19 @@ def test_marks():
     assert open_mark.to_at is None
 
 
+def test_mark_may_reach_beyond_the_list():
+    """One that lies on it for a while is right: a stop may begin before it and end after."""
+    findings = Findings()
+    marks = read(
+        "W1,w01018,stop,2026-02-01,2026-03-01T00:01,2026-02-01,",
+        "W1,w01018,stop,2026-03-31T23:59,,2026-03-31,",
+        "W1,*,stop,2026-05-01,,2026-05-01,",
+        findings=findings,
+    )
+    assert findings.kept() == []
+    assert len(marks) == 3
+
+
 @pytest.mark.parametrize(
     ("cells", "column", "reason"),
     [
@@ -292,7 +305,24 @@ def test_marks():
         ({"to": "2026-03-02T05:10"}, "to", "expected a moment after from"),
         ({"recorded_at": ""}, "recorded_at", "came nothing"),
         ({"value": "high"}, "value", "expected a number"),
-        ({"kind": "manual", "to": ""}, "to", "expected an end"),
+        ({"kind": "manual", "to": "", "factor": "a21026", "value": "1"}, "to", "expected an end"),
+        ({"kind": "manual", "factor": "a21026"}, "value", "expected the manual value, came nothing"),
+        ({"kind": "manual", "value": "1"}, "factor", "expected one factor for a manual value, came '*'"),
+        (
+            {"outlet": "W1", "factor": "w01018", "from": "2026-04-01", "to": "2026-04-02"},
+            "from",
+            "expected hours that are on the base list, where W1 w01018 stands 2026-03-01T00:00 to 2026-04-01T00:00",
+        ),
+        (
+            {"outlet": "W1", "factor": "w21003", "from": "2026-03-01", "to": "2026-03-01T08:00"},
+            "from",
+            "where W1 w21003 stands from 2026-03-01T08:00",
+        ),
+        (
+            {"outlet": "W1", "from": "2026-02-01", "to": "2026-03-01"},
+            "from",
+            "where W1 stands 2026-03-01T00:00 to 2026-04-01T00:00, from 2026-03-01T08:00",
+        ),
     ],
 )
 def test_bad_cell_of_marks(cells, column, reason):

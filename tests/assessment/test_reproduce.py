@@ -53,6 +53,11 @@ def test_every_open_setting_is_one():
         assert VALUES[item.name][0] in item.values
 
 
+def test_wastewater_parameters_are_not_counted_by_default():
+    """Question 11; that they count is what is tried besides."""
+    assert VALUES["uncounted_factors"] == (("w00000", "w01001", "w01010"), ())
+
+
 def test_value_in_use_comes_first():
     """Also one that is not among those usually tried."""
     values = values_of(AssessmentSettings(immediate_cutoff_hours=10), POLICY)

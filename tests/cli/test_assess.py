@@ -281,6 +281,27 @@ def test_range_over_provenance(folder):
     assert document["varied"]["immediate_by"] == ["deadline", "provenance"]
 
 
+def test_range_over_what_is_counted(folder):
+    """Flow, pH and temperature of wastewater are not counted; a range tells what came of it if they were."""
+    folder.list_outlet("W1", {"w01018": 1, "w00000": 1})
+    folder.list_outlet("W2", {"w01001": 1})
+    folder.send("W1", "w01018", range(24))
+    folder.send("W1", "w00000", range(12))
+    result = run_folder(folder, "--range", "--stage", "immediate")
+    assert counts_of(result.row("immediate", "city")) == (24, 24, 24, 0, 24, 24)
+    document = result.document
+    assert document["varied"]["uncounted_factors"] == ["w00000,w01001,w01010", ""]
+    spreads = {spread["level"]: spread for spread in document["range"]}
+    assert spreads["outlet"]["lowest"]["effective"] == "9/16"
+    assert (spreads["city"]["lowest"]["effective"], spreads["city"]["highest"]["effective"]) == ("1/4", "1")
+    lowest = spreads["city"]["lowest"]["settings"]
+    assert (lowest["uncounted_factors"], lowest["rollup"]) == ("", "pooled")
+    changes = [word for name, value in lowest.items() for word in ("--set", f"{name}={value}")]
+    assert run_folder(folder, *changes).row("immediate", "city")["effective"] == "1/4"
+    words = run("--from-csv", folder.path, "--range", "--level", "city", "--stage", "immediate", *NOW).stdout
+    assert "uncounted_factors=" in words
+
+
 def test_example_7_standard_sample_check(folder):
     """The first hour of a check takes no part, a second one stays due."""
     folder.list_outlet("W1", {"w01018": 1})

@@ -262,6 +262,7 @@ def test_every_wrong_line_is_named_and_nothing_imported(dsn, files):
     files.hours[0] = ("NOWHERE", *files.hours[0][1:])
     files.hours[1] = (*files.hours[1][:7], "5")
     files.add_mark("STACK", "*", "stop", "2026-03-01T08:00", "2026-03-01T07:00")
+    files.add_mark("STACK", SULPHUR, "manual", "2026-03-01T08:00", "2026-03-01T12:00")
     files.rates = [
         ("STACK", "2026-03-01", "immediate", "100.00", "", "100.001"),
         ("STACK", "2026-02-30", "immediate", "100.00", "", ""),
@@ -280,6 +281,7 @@ def test_every_wrong_line_is_named_and_nothing_imported(dsn, files):
         "hours.csv:2: outlet: expected an outlet of the base list, came 'NOWHERE'",
         "hours.csv:3: provenance: expected 0 reported, 6 filled in",
         "marks.csv:2: to: expected a moment after from",
+        "marks.csv:3: value: expected the manual value, came nothing",
         "rates.csv:2: effective_pct: expected a percentage, 0 to 100 with at most two decimals",
         "rates.csv:3: day: expected a day such as 2026-01-31, came '2026-02-30'",
         "rates.csv:4: stage: expected one of immediate, completed, came 'final'",
@@ -371,3 +373,44 @@ def test_policy_of_other_periods(dsn):
     code, _, err = run_cli("upstream", "compare", "x", *SPAN, "--dsn", dsn, "--policy", "hj75_capture_quarter")
     assert code == 3
     assert "has no figures of days" in err
+
+
+def assess_upstream(dsn, *options, source="upstream:province"):
+    """Exit code, the rows by stage where there are any, and the words of an assessment of a platform's arrivals."""
+    code, out, err = run_cli("assess", "--arrivals", source, *SPAN, "--dsn", dsn, "--json", *options)
+    rows = json.loads(out)["rows"] if out else []
+    return code, {row["stage"]: row for row in rows if row["level"] == "city"}, " ".join(err.replace("│", " ").split())
+
+
+def test_no_mark_of_a_platform_lapses(dsn, files):
+    """Its marks come without vouchers, so `assess` lets them stand, unless it is told not to."""
+    files.add_day("DRAIN", "2026-03-01")
+    files.add_mark("DRAIN", "*", "stop", "2026-03-02T00:00", "2026-04-01T00:00")
+    files.load(dsn)
+    asked = ("--from", "2026-03-02", "--to", "2026-03-03", "--now", "2026-05-01")
+    code, rows, err = assess_upstream(dsn, *asked)
+    assert code == 0, err
+    assert rows["immediate"]["groups_not_taking_part"] == 48
+    assert assess_upstream(dsn, *asked, "--set", "vouchers=required")[1]["immediate"]["groups_not_taking_part"] == 0
+
+
+@pytest.mark.parametrize("source", ["province", "upstream", "upstream:", "upstream:two words", "files:march", ""])
+def test_arrivals_are_local_or_a_platform_s(dsn, source):
+    """Anything else is told with what is accepted."""
+    code, rows, err = assess_upstream(dsn, source=source)
+    assert (code, rows) == (2, {})
+    assert "local or upstream:NAME" in err
+
+
+def test_platform_that_gave_no_hours(dsn, files):
+    """Is an error that names those that did, for zeros would be no answer."""
+    assert "no hours of a higher platform were ever imported" in assess_upstream(dsn)[2]
+    files.add_day("DRAIN", "2026-03-01")
+    files.load(dsn)
+    files.hours.clear()
+    files.add_rate("DRAIN", "2026-03-01", "100.00")
+    (rates,) = files.write()
+    assert run_cli("upstream", "import", "nation", rates, "--dsn", dsn)[0] == 0
+    code, rows, err = assess_upstream(dsn, source="upstream:nation")
+    assert (code, rows) == (3, {})
+    assert "no hours of 'nation' were ever imported: expected one of province" in err

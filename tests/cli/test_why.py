@@ -248,13 +248,18 @@ def test_rates_that_lag_behind(dsn, run):
     ("asked", "state"),
     [
         ({"factor": "w21003"}, "not_listed"),
+        ({"factor": "w00000"}, "not_counted"),
         ({"at": AT + timedelta(minutes=59)}, "not_over"),
         ({"at": AT + HOUR}, "missing"),
     ],
 )
 def test_hours_that_are_not_due(dsn, tell, asked, state):
-    """Not on the base list, or not over."""
-    assert {stage["state"] for stage in tell(**asked)["stages"].values()} == {state}
+    """Not on the base list, not over, or of a factor that is shown alone, by the setting that is named."""
+    listed = "INSERT INTO hj212.base_list (outlet, factor, valid_from) VALUES ('w1', 'w00000', '2026-03-01 00:00+08')"
+    asyncio.run(ask(dsn, listed))
+    stages = tell(**asked)["stages"].values()
+    assert {stage["state"] for stage in stages} == {state}
+    assert all(("uncounted_factors" in stage["rule"]) == (state == "not_counted") for stage in stages)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ async def prepare_losses(dsn, connection):
 async def test_every_loss_has_its_state(postgres_dsn, connection):
     """Each way an hour is lost is told apart, at both stages, and hours that do not take part are none."""
     await prepare_losses(postgres_dsn, connection)
-    await aggregate(postgres_dsn, NOW)
+    await aggregate(postgres_dsn, NOW, uncounted_factors=())
     rows = await lost_hours(connection, NOW)
     seen = {
         (row["stage"], row["factor"], row["h"]): (row["state"], row["group_lost"], row["values_lost"]) for row in rows
@@ -144,10 +144,26 @@ async def test_every_loss_has_its_state(postgres_dsn, connection):
     assert (named["outlet_name"], named["enterprise_name"], named["factor_name"]) == ("总排口", "纸厂", "化学需氧量")
 
 
+async def test_flow_is_shown_and_not_counted(postgres_dsn, connection):
+    """Unless it is set to count: it has no group, its zero hours are lost to the others, and its means are there."""
+    await prepare_losses(postgres_dsn, connection)
+    await aggregate(postgres_dsn, NOW)
+    counted = await connection.fetch("SELECT DISTINCT factor FROM assessed_days WHERE outlet = 'w1'")
+    assert [row["factor"] for row in counted] == ["w01018"]
+    (dry,) = await lost_hours(connection, NOW, "is_dry AND stage = 'immediate'")
+    assert (dry["factor"], dry["h"], dry["reason"]) == ("w01018", 9, "no flow in this hour")
+    shown = await connection.fetch(
+        "SELECT is_valid, validity_basis FROM v_hourly WHERE outlet = 'w1' AND factor = 'w00000' AND mean IS NOT NULL"
+    )
+    assert {tuple(row) for row in shown} == {(True, "flag")}
+    assert await connection.fetchval("SELECT count(*) FROM v_daily WHERE outlet = 'w1' AND factor = 'w00000'") == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "state"),
     [
         ({}, ("flag", 0)),
+        ({"uncounted_factors": ()}, ("flag", 0)),
         ({"invalid_received": "missing"}, ("flag", 1)),
         ({"unconverted": "invalid"}, ("flag", 0)),
         ({"not_responsible": "validity"}, ("flag", 0)),
@@ -170,7 +186,7 @@ async def test_losses_add_up_to_the_counts(postgres_dsn, connection, changed, st
         " FROM assessed_days a LEFT JOIN v_lost_hours l USING (outlet, day, factor, stage)"
         " GROUP BY a.outlet, a.day, a.factor, a.stage, 1, 2"
     )
-    assert len(rows) > 6
+    assert len(rows) >= 4
     assert sum(row["values"] for row in rows) > 0
     for row in rows:
         assert (row["values"], row["groups"]) == (row["values_lost"], row["groups_lost"])
@@ -198,13 +214,19 @@ async def test_what_can_be_done_and_until_when(postgres_dsn, connection):
 
 
 async def test_cut_offs_are_those_of_the_aggregator(postgres_dsn, connection):
-    """Other settings move what the view says, too."""
+    """Other settings move what the views say, too."""
     await prepare_losses(postgres_dsn, connection)
-    await aggregate(postgres_dsn, NOW, immediate_cutoff_hours=20, completed_days=3)
+    await aggregate(postgres_dsn, NOW, immediate_cutoff_hours=20, completed_days=3, vouchers="ignored")
     rows = await lost_hours(connection, START)
     assert {(row["stage"], row["closes_at"]) for row in rows} == {
         ("immediate", START + timedelta(days=1, hours=20)),
         ("completed", START + timedelta(days=4) - timedelta(microseconds=1)),
+    }
+    statement = "SELECT DISTINCT what, due_at FROM due_at($1) WHERE day = $2"
+    waiting = await connection.fetch(statement, START + timedelta(days=1, hours=20), DAY)
+    assert {tuple(row) for row in waiting} == {
+        ("mark", START + timedelta(days=1, hours=20)),
+        ("review", START + timedelta(days=4) - timedelta(microseconds=1)),
     }
 
 

@@ -1,6 +1,7 @@
 """Marks in the database: nothing is overwritten, what stands and what is due can be read, days become stale."""
 
-from datetime import UTC, date, datetime, timedelta
+import json
+from datetime import date, timedelta
 
 import asyncpg
 import pytest
@@ -18,6 +19,7 @@ from hj212gw.store.migrate import migrate
 from hj212gw.store.registry import RegistryStore
 
 NOW = parse_moment("2026-03-20T10:00")
+INSTANT = timedelta(microseconds=1)
 ENTERPRISES = "enterprise,name,credit_code,county,level,valid_from,valid_to\ne1,x,,,other,,"
 OUTLETS = "outlet,enterprise,name,medium,valid_from,valid_to\no1,e1,x,gas,,\no2,e1,x,gas,,"
 BASE = "outlet,factor,fields,valid_from,valid_to\no1,a21026,3,2026-01-01,2027-01-01\no2,a21026,3,2026-01-01,2027-01-01"
@@ -329,8 +331,11 @@ async def test_vouchers_and_reviews_are_due(store, admin):
     assert await due(admin, "2026-03-12") == [(*review, True), (*other, False), (*voucher, False)]
     texts = await due(admin, "2026-03-04", "text", "due_at")
     assert texts == [
-        ("stop of wang is not reviewed", parse_moment("2026-03-12")),
-        ("manual of wang is not reviewed and does not count before it is accepted", parse_moment("2026-03-13")),
+        ("stop of wang is not reviewed", parse_moment("2026-03-12") - INSTANT),
+        (
+            "manual of wang is not reviewed and does not count before it is accepted",
+            parse_moment("2026-03-13") - INSTANT,
+        ),
         ("stop needs a voucher: hj212gw mark prove 1 FILE", parse_moment("2026-04-11")),
     ]
     for number in (1, 2):
@@ -351,13 +356,59 @@ async def test_late_proof_does_not_help(store, admin):
     assert await due(admin, "2026-05-01") == [("voucher", "o1", "*", None, 1, True)]
 
 
+async def test_national_mark_needs_no_voucher(store, admin):
+    """It is read-only here, so nobody could prove it: it stands, and nothing is due of it. A platform's can be tried."""
+    number = await make_national(store)
+    mark = await read_one(store, number)
+    assert (mark.source, mark.origin, mark.voucher_due) == ("national", "local", None)
+    assert await due(admin, "2026-05-01") == []
+    await admin.execute(
+        "INSERT INTO marks (outlet, kind, from_at, source, origin, author)"
+        " VALUES ('o1', 'stop', $1, 'national', 'upstream:nation', 'nation')",
+        NOW,
+    )
+    upstream = await admin.fetchval("SELECT voucher_due FROM standing_marks WHERE origin = 'upstream:nation'")
+    assert upstream == parse_moment("2026-04-11")
+
+
+async def set_rules(admin, **rules):
+    """Let the aggregator have noted what it works by."""
+    await admin.execute("UPDATE assessment_state SET rules = $1", json.dumps(rules))
+
+
+async def test_what_is_due_goes_by_the_settings_in_use(store, admin):
+    """Cut-offs and vouchers are those the aggregator works by; days whose cut-off is behind are not there."""
+    await set_rules(admin, immediate_after_secs=240 * 3600, completed_after_secs=5 * 86400 - 1e-6, vouchers="ignored")
+    await assess(admin, date(2026, 3, 1), due=mask(3), got=0, valid=0)
+    await declare(store, moment=parse_moment("2026-03-01T09:00"))
+    rows = await due(admin, "2026-03-12", "what", "due_at", "is_missed")
+    assert rows == [
+        ("review", parse_moment("2026-03-07") - INSTANT, True),
+        ("mark", parse_moment("2026-03-12"), False),
+    ]
+    assert [row[0] for row in await due(admin, "2026-03-12T00:00:01")] == ["review"]
+    await set_rules(admin, vouchers="required")
+    assert ("voucher",) in await due(admin, "2026-03-12", "what")
+
+
+async def test_what_was_missed_leaves_the_list(store, admin):
+    """After 60 days: nothing can be done about it any more."""
+    await declare(store)
+    review = parse_moment("2026-03-12") + timedelta(days=60)
+    voucher = parse_moment("2026-04-11") + timedelta(days=60)
+    assert [row[0] for row in await due(admin, "2026-05-10T23:59")] == ["review", "voucher"]
+    assert (review, voucher) == (parse_moment("2026-05-11"), parse_moment("2026-06-10"))
+    assert [row[0] for row in await due(admin, "2026-05-11")] == ["voucher"]
+    assert [row[0] for row in await due(admin, "2026-06-09T23:59")] == ["voucher"]
+    assert await due(admin, "2026-06-10") == []
+
+
 async def test_analysts_see_what_is_due(store, admin):
     """By the real clock in v_due, and at any moment by its function."""
     await declare(store)
     await admin.execute("SET ROLE hj212_analyst")
     assert len(await due(admin, "2026-03-21")) == 2
-    rows = await admin.fetch("SELECT what FROM v_due")
-    assert len(rows) == (2 if datetime.now(UTC) >= NOW else 0)
+    assert await admin.fetch("SELECT * FROM v_due") == await admin.fetch("SELECT * FROM due_at(now())")
 
 
 async def test_hours_are_shown_by_name(admin):

@@ -18,17 +18,18 @@ from hj212gw.assessment.figures import (
     pool_cells,
 )
 from hj212gw.assessment.losses import to_lost_hour
-from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Ranges
+from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Ranges, change_settings
 from hj212gw.assessment.rates import Policy
 from hj212gw.assessment.reports import PERIODS, Figure, LostHour, Report, Spread
 from hj212gw.assessment.rules import make_rules
-from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
-from hj212gw.store.assessment import LOCAL, Scope, apply_rules, compute_days
+from hj212gw.store.assessment import LOCAL, UPSTREAM, Scope, apply_rules, compute_days
 from hj212gw.store.figures import (
     Cell,
     Grouping,
+    find_sources,
     find_span,
     keep_aside,
     narrow,
@@ -70,6 +71,22 @@ class Question(NamedTuple):
     has_lost_hours: bool = False
     has_ranges: bool = False
     on_progress: Callable[[float, str], None] = lambda _share, _what: None
+
+
+async def check_arrivals(connection: Connection, arrivals: str) -> None:
+    """Check that there is anything to assess by: all hours of a platform that gave none would be missing.
+
+    Raises:
+        ConfigError: there are no hours of it; with the platforms that gave some.
+        asyncpg.PostgresError: the database failed.
+    """
+    if arrivals == LOCAL:
+        return
+    known, name = await find_sources(connection), arrivals.removeprefix(UPSTREAM)
+    if not known:
+        raise ConfigError("no hours of a higher platform were ever imported: hj212gw upstream import brings them")
+    if name not in known:
+        raise ConfigError(f"no hours of {name!r} were ever imported: expected one of {', '.join(known)}")
 
 
 async def assess(connection: Connection, question: Question) -> Report:
@@ -158,7 +175,8 @@ class _Run:
     async def _vary(self, scope: Scope, cells: list[Cell]) -> None:
         """Compute the outlets of a month by every choice of the settings that can matter to each."""
         settings = self._question.settings
-        questions = await read_open_questions(self._connection, scope, settings.flow_factors)
+        uncounted = {*WASTEWATER_PARAMETERS, *settings.uncounted_factors}
+        questions = await read_open_questions(self._connection, scope, settings.flow_factors, uncounted)
         groups: dict[Names, list[str]] = {}
         for outlet, found in questions.items():
             names = tuple(name for name in (*OF_GROUPS, NET_OR_GROSS) if name in found)
@@ -179,7 +197,7 @@ class _Run:
         for number, choice in enumerate(choices):
             self._question.on_progress(number / len(choices), f"{scope.from_day:%Y-%m} range, {len(outlets)} outlets")
             changes = {**dict(zip(varied, choice, strict=True)), NET_OR_GROSS: "net"}
-            rules = make_rules(self._question.settings.model_copy(update=changes))
+            rules = make_rules(change_settings(self._question.settings, changes))
             if read_by != (wanted := changes.get(_REREAD, "")):
                 if _REREAD in changes:
                     await compute_days(self._connection, scope._replace(outlets=outlets), rules)

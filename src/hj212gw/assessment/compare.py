@@ -14,7 +14,6 @@ from hj212gw.assessment.reproduce import (
     NET_OR_GROSS,
     OF_ARRIVALS,
     OF_FIGURES,
-    UNCOUNTED,
     Choice,
     Key,
     Names,
@@ -29,7 +28,7 @@ from hj212gw.assessment.reproduce import (
     values_of,
 )
 from hj212gw.assessment.rules import make_rules
-from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.store.assessment import UPSTREAM, Scope
 from hj212gw.store.figures import Cell, read_policies
@@ -166,7 +165,7 @@ class _Run:
         async with self._store.transaction():
             local = await self._store.count_days(scope, make_rules(question.settings), self._policy.basis)
             recomputed = await self._store.count_days(theirs, rules, self._policy.basis)
-            traits = await self._store.read_traits(theirs, rules, self._cutoffs(), UNCOUNTED)
+            traits = await self._store.read_traits(theirs, rules, self._cutoffs(), WASTEWATER_PARAMETERS)
         plans = {day: plan_choices(found, self.values) for (_, day), found in traits.items() if HOURS in found}
         counted = await self._count(theirs, {rate.day: plans[rate.day] for rate in rates if rate.day in plans})
         return [

@@ -12,7 +12,7 @@ from hj212gw.protocol.factors import match_factor
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import parse_code, parse_decimal, parse_id, parse_name, parse_number, parse_one_of
 from hj212gw.registry.findings import Level
-from hj212gw.registry.markkinds import KINDS_OF_MARKS
+from hj212gw.registry.markkinds import KINDS_OF_MARKS, MANUAL
 
 BASE_COLUMNS = ("enterprise", "county", "outlet", "medium", "factor", "fields", "from", "to")
 MARK_COLUMNS = ("outlet", "factor", "kind", "from", "to", "recorded_at", "value")
@@ -85,6 +85,13 @@ class BaseList:
         others.append(row)
         return None
 
+    def periods_of(self, outlet: str, factor: str) -> list[Period]:
+        """Return the periods of an outlet and a factor, or any."""
+        if factor != ANY_FACTOR:
+            return self.periods.get((outlet, factor), [])
+        factors = {row.factor for row in self.outlets.get(outlet, ())}
+        return [period for factor in factors for period in self.periods[outlet, factor]]
+
     def find_period(self, series: Series, hour: datetime) -> Period | None:
         """Return the period of the list that an hour begins in, None where there is none."""
         return next((period for period in self.periods.get(series, ()) if period[0] <= hour < period[1]), None)
@@ -139,16 +146,47 @@ def read_marks(source: Source, base: BaseList) -> list[Mark]:
         count = source.findings.count(Level.ERROR)
         values = {name: source.read(line, name, named[name], parse) for name, parse in parsers.items()}
         _check_order(source, line, values["from"], values["to"])
-        if values["kind"] == "manual" and not named["to"]:
-            source.add(line, "to", "expected an end, since a manual value covers a stretch, came nothing")
+        if values["kind"] == MANUAL:
+            _check_manual(source, line, named)
         if values["outlet"] and values["factor"]:
             check_listed(source, line, base, (values["outlet"], values["factor"]))
         if source.findings.count(Level.ERROR) > count:
             continue
         mark = Mark(*(values[column] for column in MARK_COLUMNS))
+        if not _check_period(source, line, base, mark):
+            continue
         if marks.setdefault(mark, line) != line:
             source.add(line, "row", f"the same as line {marks[mark]}: it counts once", Level.WARNING)
     return list(marks)
+
+
+def _check_manual(source: Source, line: int, named: dict[str, str]) -> None:
+    if not named["to"]:
+        source.add(line, "to", "expected an end, since a manual value covers a stretch, came nothing")
+    if not named["value"]:
+        source.add(line, "value", "expected the manual value, came nothing")
+    if named["factor"] == ANY_FACTOR:
+        source.add(line, "factor", f"expected one factor for a manual value, came {ANY_FACTOR!r}")
+
+
+def _check_period(source: Source, line: int, base: BaseList, mark: Mark) -> bool:
+    """Tell whether any of a mark's time is on the base list; where none is, that is a finding."""
+    periods = base.periods_of(mark.outlet, mark.factor)
+    if mark.outlet in base.broken or any(
+        since < (mark.to_at or _LATEST) and mark.from_at < until for since, until, _ in periods
+    ):
+        return True
+    what = mark.outlet if mark.factor == ANY_FACTOR else f"{mark.outlet} {mark.factor}"
+    stretches = ", ".join(_show_stretch(since, until) for since, until in sorted({period[:2] for period in periods}))
+    message = f"expected hours that are on the base list, where {what} stands {stretches}"
+    source.add(line, "from", f"{message}; came {_show_stretch(mark.from_at, mark.to_at or _LATEST)}")
+    return False
+
+
+def _show_stretch(start: datetime, end: datetime) -> str:
+    if end == _LATEST:
+        return f"from {show_moment(start)}"
+    return f"until {show_moment(end)}" if start == _EARLIEST else f"{show_moment(start)} to {show_moment(end)}"
 
 
 def _check_order(source: Source, line: int, start: datetime | None, end: datetime | None) -> None:

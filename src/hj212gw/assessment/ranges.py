@@ -5,7 +5,7 @@ together of them: what a choice does to one outlet does not depend on the others
 hours (rounding, the rate where nothing is due, how days make a period) are not varied.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 from hj212gw.assessment.figures import Key, Manner, keys_of
 from hj212gw.assessment.rates import Counts
 from hj212gw.assessment.reports import Bound
-from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.store.figures import Cell
 
 # What decides about groups; expected_groups does not need another computation.
@@ -24,18 +24,26 @@ OF_GROUPS = (
     "manual",
     "interruption",
     "not_responsible",
+    "uncounted_factors",
     "qc_exempt_scope",
     "zero_flow",
     "invalid_received",
     "unconverted",
 )
 NET_OR_GROSS = "expected_groups"
+_UNCOUNTED = "uncounted_factors"
 _ROLLUP = "rollup"
 _OF_COUNTS = {"v_denominator": ("expected", "received"), "t_unit": ("value", "group")}
 _WITH_T = ("product", "t_only")
+_COUNTED = (",".join(WASTEWATER_PARAMETERS), "")
 
-Choice = tuple[str, ...]  # a value for each of some settings, in their order
+Choice = tuple[str, ...]  # a value for each of some settings, in their order; of a list its codes, as --set takes them
 Names = tuple[str, ...]
+
+
+def change_settings(settings: AssessmentSettings, changes: Mapping[str, str]) -> AssessmentSettings:
+    """Return settings with some changed, whose values are as `Ranges` names them."""
+    return AssessmentSettings.model_validate({**settings.model_dump(), **changes})
 
 
 class Part(NamedTuple):
@@ -65,7 +73,9 @@ class _Variants:
         """Return the counts by a choice."""
         found, listed = Counts(), 0
         for names, known in self.counts.items():
-            counts, gross = known[tuple(chosen[name] for name in names if name != NET_OR_GROSS)]
+            choice = tuple(chosen[name] for name in names if name != NET_OR_GROSS)
+            # None where nothing that is counted is listed then
+            counts, gross = known.get(choice, (Counts(), 0))
             found, listed = found.plus(counts), listed + gross
         return found._replace(expected_groups=listed) if chosen.get(NET_OR_GROSS) == "gross" else found
 
@@ -160,8 +170,8 @@ class Ranges:
 
     def values_of(self, name: str) -> tuple[str, ...]:
         """Return what a setting can be, the configured value first; it counts as varied from then on."""
-        values = get_args(AssessmentSettings.model_fields[name].annotation)
-        configured = getattr(self._settings, name)
+        configured = self._configured(name)
+        values = _COUNTED if name == _UNCOUNTED else get_args(AssessmentSettings.model_fields[name].annotation)
         ordered = (configured, *(value for value in values if value != configured))
         self.varied[name] = ordered
         return ordered
@@ -179,7 +189,8 @@ class Ranges:
     def _configured(self, name: str) -> str:
         if name in _OF_COUNTS:
             return str(getattr(self._manner.policy, name))
-        return str(getattr(self._settings, name))
+        value = getattr(self._settings, name)
+        return value if isinstance(value, str) else ",".join(value)
 
 
 class _Means:

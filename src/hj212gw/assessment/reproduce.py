@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hj212gw.assessment.figures import Manner
 from hj212gw.assessment.rates import Counts, Policy, show_percent
-from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 
 T = TypeVar("T")
 Choice = tuple[Any, ...]  # a value for each of some settings, in their order
@@ -23,7 +23,6 @@ NET_OR_GROSS = "expected_groups"  # needs no computation of its own
 HOURS = "hours"  # the trait of days of which there is any hour
 MOST_COMBINATIONS = 200_000  # that are tried against all days together
 
-UNCOUNTED = ("w00000", "w01001", "w01010")  # flow, pH and temperature of wastewater: question 11
 _LEFT_OUT = frozenset(("stop", "not_responsible", "interruption", "standard_check"))
 
 
@@ -51,7 +50,7 @@ OF_GROUPS = (
     _open("manual", ("completed", "never"), "manual"),
     _open("interruption", ("explains", "excuses"), "interruption"),
     _open("not_responsible", ("both", "validity", "none"), "not_responsible", "interruption"),
-    _open("uncounted_factors", ((), UNCOUNTED), "uncounted"),
+    _open("uncounted_factors", (WASTEWATER_PARAMETERS, ()), "uncounted"),
     _open("qc_exempt_scope", ("factor", "point"), "standard_check"),
     _open("qc_exempt_hours", (1, 0), "standard_check"),
     _open("invalid_received", ("counts", "missing"), "bad_flag"),

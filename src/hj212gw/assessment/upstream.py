@@ -209,8 +209,7 @@ def _read_rates(
 
 def _check_day(source: Source, line: int, base: BaseList, rate: UpstreamRate) -> None:
     start = datetime(rate.day.year, rate.day.month, rate.day.day, tzinfo=WIRE_ZONE)
-    factors = {row.factor for row in base.outlets.get(rate.outlet, ())}
-    periods = [period for factor in factors for period in base.periods[rate.outlet, factor]]
+    periods = base.periods_of(rate.outlet, ANY_FACTOR)
     if periods and not any(since < start + timedelta(days=1) and start < until for since, until, _ in periods):
         source.add(line, "day", f"expected a day on which {rate.outlet} is on the base list, came {rate.day}")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _SECTION = "assessment"
+_LOCAL, _UPSTREAM = "local", "upstream:"
 _ROLE = "hj212_aggregator"
 _STATEMENT_SECS = 3600.0
 _COLUMNS = ("level", "id", "name", "from", "stage", "T %", "V %", "TV %", "passed", "due", "valid", "left out", "note")
@@ -113,7 +114,10 @@ def assess(
     arrivals are an estimate of the province's. With --from-csv a figure is checked from files, by the same
     calculation, in a database that is gone afterwards: docs/assessment.md describes the files and the settings.
     """
-    settings = options.load(config, _overrides(from_csv, policy, changes or [], dsn), simulated_clock=True)
+    arrivals = _read_arrivals(arrivals)
+    has_vouchers = from_csv is None and arrivals == _LOCAL
+    overrides = _overrides(policy, changes or [], dsn, has_vouchers=has_vouchers)
+    settings = options.load(config, overrides, simulated_clock=True)
     question = _make_question(
         settings,
         now=None if now is None else options.read_moment(now, "--now"),
@@ -137,13 +141,29 @@ def _names(kind: type[Level] | type[Stage]) -> tuple[str, ...]:
     return tuple(member.value for member in kind)[:-1]
 
 
-def _overrides(from_csv: Path | None, policy: str | None, changes: list[str], dsn: str | None) -> dict[str, Any]:
-    """Say by full name what the options set; vouchers cannot be in files, so no mark of files lapses."""
+def _read_arrivals(text: str) -> str:
+    from hj212gw.registry.cells import parse_id  # noqa: PLC0415 - slow to import
+
+    if text == _LOCAL:
+        return text
+    kind, colon, name = text.partition(":")
+    try:
+        if f"{kind}{colon}" == _UPSTREAM:
+            return f"{_UPSTREAM}{parse_id(name)}"
+        expected = "a platform's name after upstream:"
+    except ValueError as error:
+        expected = f"{error} after upstream:"
+    message = f"expected local or upstream:NAME, {expected}; came {text[:80]!r}"
+    raise typer.BadParameter(message, param_hint="--arrivals")
+
+
+def _overrides(policy: str | None, changes: list[str], dsn: str | None, *, has_vouchers: bool) -> dict[str, Any]:
+    """Say by full name what the options set; marks of files and of a platform have no vouchers, so none lapses."""
     from hj212gw.config_assessment import AssessmentSettings  # noqa: PLC0415 - slow to import
 
     known = AssessmentSettings.model_fields
     found: dict[str, Any] = {"database.dsn": dsn}
-    if from_csv is not None:
+    if not has_vouchers:
         found[f"{_SECTION}.vouchers"] = "ignored"
     for change in changes:
         name, equals, value = change.partition("=")
@@ -171,7 +191,7 @@ def _make_question(
     clock = Clock(settings.clock.epoch, settings.clock.speed, origin=settings.clock.origin)
     levels, stages = picked
     return Question(
-        settings.assessment, now or clock.now(), *days, "local", period, levels, stages, settings.aggregator.city
+        settings.assessment, now or clock.now(), *days, _LOCAL, period, levels, stages, settings.aggregator.city
     )
 
 
@@ -206,14 +226,15 @@ def _compute(settings: "Settings", folder: Path | None, question: "Question") ->
 
 
 async def _assess_database(dsn: str, question: "Question") -> "Report":
-    from hj212gw.assessment.assess import assess as compute  # noqa: PLC0415 - slow to import, like asyncpg
+    import hj212gw.assessment.assess as calculation  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.store.migrate import check_schema  # noqa: PLC0415
     from hj212gw.store.pool import CONNECTION_ERRORS, connected, sort_error  # noqa: PLC0415
 
     async with connected(dsn, name="hj212gw assess", role=_ROLE, statement_timeout_secs=_STATEMENT_SECS) as connection:
         try:
             await check_schema(connection)
-            return await compute(connection, question)
+            await calculation.check_arrivals(connection, question.arrivals)
+            return await calculation.assess(connection, question)
         except CONNECTION_ERRORS as error:
             raise sort_error(error) from error
 
@@ -260,7 +281,7 @@ def _print(report: "Report") -> None:
     """Print tables to stdout, and what they are of to stderr."""
     from hj212gw.assessment.documents import to_lost  # noqa: PLC0415 - slow to import
 
-    whose = "local arrivals, an estimate" if report.arrivals == "local" else report.arrivals
+    whose = "local arrivals, an estimate" if report.arrivals == _LOCAL else report.arrivals
     say(
         f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {report.policy.name}, "
         f"at least {float(report.policy.threshold):g} %"
@@ -319,7 +340,8 @@ def _to_range(report: "Report", spread: "Spread") -> tuple[Any, ...]:
 
 def _show_changes(report: "Report", bound: "Bound | None") -> str:
     """Name the settings of a bound that are not as configured."""
-    configured = {**report.settings, "v_denominator": report.policy.v_denominator, "t_unit": report.policy.t_unit}
+    used = {**report.settings, "v_denominator": report.policy.v_denominator, "t_unit": report.policy.t_unit}
+    configured = {name: ",".join(value) if isinstance(value, list) else value for name, value in used.items()}
     changes = {} if bound is None else {n: v for n, v in bound.settings.items() if v != configured[n]}
     return " ".join(f"{name}={value}" for name, value in changes.items())
 

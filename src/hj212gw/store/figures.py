@@ -1,7 +1,7 @@
 """Figures out of `computed_days`: counts by outlet, lost hours, and which open settings can matter."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -91,6 +91,11 @@ async def read_names(connection: Connection) -> dict[tuple[str, str], str]:
     return {(row["level"], row["id"]): row["name"] for row in await connection.fetch(load_query("read_names"))}
 
 
+async def find_sources(connection: Connection) -> list[str]:
+    """Return the names of the higher platforms of which there are hours."""
+    return [row["source"] for row in await connection.fetch(load_query("find_upstream_sources"))]
+
+
 async def find_span(connection: Connection, arrivals: str) -> tuple[date | None, date | None]:
     """Tell the first day that the base list and the hours span, and the day after the last; None where it is open."""
     source = None if arrivals == LOCAL else arrivals.removeprefix(UPSTREAM)
@@ -117,12 +122,13 @@ async def read_losses(connection: Connection, rules: Rules, stages: Sequence[str
 
 
 async def read_open_questions(
-    connection: Connection, scope: Scope, flow_factors: Sequence[str]
+    connection: Connection, scope: Scope, flow_factors: Sequence[str], uncounted: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """Tell which settings can matter to each outlet, by what `base_days` and `arrived_days` hold."""
     source = None if scope.arrivals == LOCAL else scope.arrivals.removeprefix(UPSTREAM)
     days = (start_of(scope.from_day), start_of(scope.to_day))
-    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, list(flow_factors), *days, source)
+    factors = (list(flow_factors), *days, source, list(uncounted))
+    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, *factors)
     return {row["outlet"]: tuple(name for name, value in row.items() if value is True) for row in rows}
 
 

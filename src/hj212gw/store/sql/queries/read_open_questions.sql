@@ -1,7 +1,9 @@
 -- Purpose: which open settings can matter to which outlet, by the marks and hours there are (assessment.md section 10).
 -- Parameters: $1 origin of the marks, $2 flow factors, $3 first moment, $4 moment after the last, $5 source of
--- upstream_hours or NULL. Reads base_days and arrived_days.
-WITH listed AS (SELECT outlet, max(medium) AS medium FROM base_days GROUP BY outlet), marked AS (
+-- upstream_hours or NULL, $6 factors that some choice leaves out. Reads base_days and arrived_days.
+WITH listed AS (
+    SELECT outlet, max(medium) AS medium, bool_or(factor = ANY ($6::text[])) AS has_uncounted FROM base_days GROUP BY outlet
+), marked AS (
     SELECT m.outlet, bool_or(m.effect = 'stop') AS stop, bool_or(m.effect = 'interruption') AS interruption,
            bool_or(m.effect = 'not_responsible') AS excuse, bool_or(m.effect = 'standard_check') AS checking,
            bool_or(m.effect = 'manual' AND m.state = 'accepted') AS manual
@@ -25,7 +27,7 @@ WITH listed AS (SELECT outlet, max(medium) AS medium FROM base_days GROUP BY out
 )
 SELECT l.outlet, coalesce(m.stop, false) AS stop_partial, coalesce(m.manual, false) AS manual,
        coalesce(m.interruption, false) AS interruption, coalesce(m.excuse OR m.interruption, false) AS not_responsible,
-       coalesce(m.checking AND l.medium = 'water', false) AS qc_exempt_scope,
+       l.has_uncounted AS uncounted_factors, coalesce(m.checking AND l.medium = 'water', false) AS qc_exempt_scope,
        l.medium = 'water' AND d.outlet IS NOT NULL AS zero_flow, coalesce(c.bad, false) AS invalid_received,
        coalesce(c.part, false) AS unconverted, f.outlet IS NOT NULL AS immediate_by,
        coalesce(m.stop OR m.excuse OR m.interruption OR m.checking, false) AS expected_groups
