@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,3 +142,16 @@ def empty_dsn(postgres_server_dsn):
     """A database of the test's own with nothing in it, dropped afterwards."""
     with new_database(postgres_server_dsn) as dsn:
         yield dsn
+
+
+@asynccontextmanager
+async def undone(dsn, **settings):
+    """A connection in a transaction that is undone at the end, so that tests can share a database."""
+    connection = await asyncpg.connect(dsn, server_settings=settings)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield connection
+    finally:
+        await transaction.rollback()
+        await connection.close()

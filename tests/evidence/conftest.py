@@ -1,5 +1,6 @@
 """An archive with an outlet of which evidence can be made."""
 
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -96,16 +97,16 @@ async def fill(archive):
     await archive.seal()
 
 
-@pytest.fixture
-async def archive(postgres_dsn):
+@asynccontextmanager
+async def filled(dsn):
     """A migrated and filled database."""
-    admin = await asyncpg.connect(postgres_dsn)
+    admin = await asyncpg.connect(dsn)
     await migrate(admin, now=NOON)
     for statement in REGISTRY:
         await admin.execute(statement)
-    writer = Writer(postgres_dsn, uuid4())
+    writer = Writer(dsn, uuid4())
     await writer.open(NOON - timedelta(days=1))
-    archive = Archive(postgres_dsn, admin, writer, await add_loggers(writer.numbering, [MN, OTHER]))
+    archive = Archive(dsn, admin, writer, await add_loggers(writer.numbering, [MN, OTHER]))
     await fill(archive)
     yield archive
     await writer.close()
@@ -113,7 +114,14 @@ async def archive(postgres_dsn):
 
 
 @pytest.fixture
-def evidence(archive, tmp_path):
+async def archive(postgres_dsn):
+    """An archive of the test's own."""
+    async with filled(postgres_dsn) as archive:
+        yield archive
+
+
+@pytest.fixture
+def evidence(tmp_path):
     """A file of evidence."""
     return tmp_path / "evidence.zip"
 

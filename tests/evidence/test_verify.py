@@ -1,5 +1,6 @@
 """Evidence that was touched anywhere does not hold, even where the hashes were made anew."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -8,7 +9,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from tests.evidence.conftest import KEY, NOON, OTHER, frame
+from tests.conftest import new_database
+from tests.evidence.conftest import KEY, NOON, OTHER, filled, frame
 
 from hj212gw.errors import EvidenceError
 from hj212gw.evidence import verify_evidence
@@ -17,6 +19,29 @@ from hj212gw.protocol import Dialect, make_dialect
 from hj212gw.protocol.dialects import SLUGS
 
 MANIFEST, HASH = "manifest.json", "manifest.sha256"
+
+
+async def export_once(dsn, path):
+    """Export the day of an archive."""
+    async with filled(dsn) as archive:
+        return await archive.export(path)
+
+
+@pytest.fixture(scope="module")
+def kept(postgres_server_dsn, schema_template, tmp_path_factory):
+    """What was exported, and the file's bytes: one for the tests that touch copies of it."""
+    path = tmp_path_factory.mktemp("kept") / "evidence.zip"
+    with new_database(postgres_server_dsn, schema_template) as dsn:
+        export = asyncio.run(export_once(dsn, path))
+    return export, path.read_bytes()
+
+
+@pytest.fixture
+def exported(kept, evidence):
+    """What was exported of the day; `evidence` is a copy of it."""
+    export, content = kept
+    evidence.write_bytes(content)
+    return export
 
 
 def read(path):

@@ -1,9 +1,11 @@
 """What each of the four database roles cannot do, over every table, view and function there is."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from tests.conftest import new_database, undone
 
 from hj212gw.store.migrate import migrate
 
@@ -37,15 +39,28 @@ WHERE p.pronamespace = 'hj212'::regnamespace AND p.prosecdef AND has_function_pr
 """
 
 
-@pytest.fixture
-async def connection(postgres_dsn):
-    """An administrator's connection to a migrated database that holds secrets."""
-    connection = await asyncpg.connect(postgres_dsn, server_settings={"search_path": "hj212, public"})
+@pytest.fixture(scope="module")
+def secret_dsn(postgres_server_dsn, schema_template):
+    """A migrated database that holds secrets."""
+    with new_database(postgres_server_dsn, schema_template) as dsn:
+        asyncio.run(prepare(dsn))
+        yield dsn
+
+
+async def prepare(dsn):
+    """Migrate, and put secrets in."""
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "hj212, public"})
     await migrate(connection, now=NOW)
     await connection.execute("INSERT INTO data_loggers (mn, pw) VALUES ('MN1', 'hush-hush')")
     await connection.execute("INSERT INTO cipher_keys (mn, key_id, secret) VALUES ('MN1', 'k1', 'sixteen-letters.')")
-    yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def connection(secret_dsn):
+    """An administrator's connection to it; what the test does is undone."""
+    async with undone(secret_dsn, search_path="hj212, public") as connection:
+        yield connection
 
 
 async def may(connection, role, privilege):
@@ -127,7 +142,8 @@ async def test_nobody_creates_in_our_schemas(connection, role):
         "DROP TABLE hj212.rejects",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
+            async with connection.transaction():
+                await connection.execute(statement)
 
 
 async def test_no_role_passes_its_rights_on(connection):

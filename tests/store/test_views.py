@@ -1,10 +1,12 @@
 """What analysts see of a reading: its outlet, factor, unit, period and the values beside the usual ones."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from tests.conftest import new_database, undone
 
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.store.migrate import load_migrations, migrate
@@ -38,15 +40,28 @@ INSERT INTO hj212.cipher_keys (mn, key_id, secret) VALUES ('{MN}', 'k1', 'sixtee
 TABLES = {"2051": "readings_minute", "2061": "readings_hour", "2031": "readings_day", "2041": "readings_day"}
 
 
-@pytest.fixture
-async def connection(postgres_dsn):
-    """A connection to a migrated database with a registry and the numbers of its data loggers."""
-    connection = await asyncpg.connect(postgres_dsn)
+@pytest.fixture(scope="module")
+def registered_dsn(postgres_server_dsn, schema_template):
+    """A migrated database with a registry and the numbers of its data loggers."""
+    with new_database(postgres_server_dsn, schema_template) as dsn:
+        asyncio.run(prepare(dsn))
+        yield dsn
+
+
+async def prepare(dsn):
+    """Migrate and register."""
+    connection = await asyncpg.connect(dsn)
     await migrate(connection, now=NOW)
     await connection.execute(REGISTRY)
     await connection.execute("INSERT INTO hj212.loggers (mn) VALUES ('MN1'), ('MN2'), ('MN3'), ('MN9')")
-    yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def connection(registered_dsn):
+    """A connection to it; what the test does is undone."""
+    async with undone(registered_dsn) as connection:
+        yield connection
 
 
 async def put(connection, mn, **fields):
