@@ -306,7 +306,7 @@ async def test_directory_that_is_a_disk_of_its_own_is_refused(old):
     said = []
     with mounted(old.parent / "disk", "size=300m") as disk:
         shutil.copytree(old, disk, dirs_exist_ok=True)
-        with pytest.raises(ConfigError, match="mount point.*one folder higher"):
+        with pytest.raises(ConfigError, match="one folder higher"):
             await make_upgrade(disk, said).run()
         assert not is_upgraded(disk)
     assert said == []
