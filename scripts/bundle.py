@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROCESSORS = ("x86_64", "aarch64")
 PYTHONS = ("3.11", "3.12", "3.13")
 MANYLINUX = ("manylinux2014", "manylinux_2_28", "manylinux_2_34")  # the oldest systems that have such a Python
-COPIED = ("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "compose.yaml", "Dockerfile", "config")
+# Not what containers need: the bundle has no source to build an image of.
+COPIED = ("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "config")
 
 INSTALLER = """\
 #!/usr/bin/env bash
@@ -105,7 +106,7 @@ def main() -> None:
         for copied in COPIED:
             source = ROOT / copied
             if source.is_dir():
-                shutil.copytree(source, folder / copied, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / copied, ignore=shutil.ignore_patterns("__pycache__", "compose"))
             else:
                 shutil.copy(source, folder / copied)
         write_pages(folder / "docs")

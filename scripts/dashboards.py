@@ -195,6 +195,11 @@ def gauge(name: str) -> str:
     return f"{name}{{{INSTANCE}}}"
 
 
+def known(name: str) -> str:
+    """Write a gauge that one panel shows the value of: a process that has none of it, where it is NaN, is left out."""
+    return f"{gauge(name)} >= 0"
+
+
 def quantile(share: float, name: str, *labels: str) -> str:
     """Write a quantile of a histogram of the gateway."""
     by = ", ".join(("instance", *labels, "le"))
@@ -206,25 +211,30 @@ def make_gateway() -> Panel:
     named = "{{instance}}"
     acks, fsync = "hj212gw_ack_duration_seconds", "hj212gw_journal_fsync_duration_seconds"
     now = [
-        stat("Ready · 就绪", [ask_now(gauge("hj212gw_ready"), named)], 4, steps=ONE_IS_GOOD),
-        stat("Database away · 数据库中断", [ask_now(gauge("hj212gw_store_away"), named)], 4, steps=ZERO_IS_GOOD),
+        stat(
+            "Ready · 就绪",
+            [ask_now(f'hj212gw_ready{{job="hj212gw-gateway", {INSTANCE}}}', named)],
+            4,
+            steps=ONE_IS_GOOD,
+        ),
+        stat("Database away · 数据库中断", [ask_now(known("hj212gw_store_away"), named)], 4, steps=ZERO_IS_GOOD),
         stat(
             "Alerts firing · 告警",
             [ask_now('count(ALERTS{alertname=~"Hj212.*", alertstate="firing"}) or vector(0)', "firing")],
             4,
             steps=ZERO_IS_GOOD,
         ),
-        stat("Open connections · 连接数", [ask_now(gauge("hj212gw_sessions_open"), named)], 4),
+        stat("Open connections · 连接数", [ask_now(known("hj212gw_sessions_open"), named)], 4),
         stat(
             "Journal waits for database · 日志积压",
-            [ask_now(gauge("hj212gw:journal:used_ratio"), named)],
+            [ask_now(known("hj212gw:journal:used_ratio"), named)],
             4,
             unit="percentunit",
             steps=SHARES,
         ),
         stat(
             "Journal's disk free · 磁盘剩余",
-            [ask_now(gauge("hj212gw:journal_disk:free_ratio"), named)],
+            [ask_now(known("hj212gw:journal_disk:free_ratio"), named)],
             4,
             unit="percentunit",
             steps=((None, "red"), (0.1, "orange"), (0.3, "green")),

@@ -1,5 +1,6 @@
 """Files that cannot be run here say what is so: paths, ports, settings, commands and images of compose, units and bundle."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,14 +11,17 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from configparser import RawConfigParser
 from pathlib import Path
 
+import asyncpg
 import pytest
 import typer
 import yaml
-from tests.support import GatewayProcess, make_frame, mounted, run_cli, secs, wait_for
+from tests.conftest import with_database, with_user
+from tests.support import Database, GatewayProcess, make_frame, mounted, run_cli, secs, wait_for
 
 import hj212gw
 from hj212gw.cli import build_app
@@ -192,10 +196,61 @@ def test_unit(path):
     assert service["NoNewPrivileges"] == service["ProtectHome"] == service["PrivateTmp"] == "yes"
     assert service["ProtectSystem"] == "strict"
     assert service["CapabilityBoundingSet"] == ""
-    data_dir = dict(value.split("=", 1) for key, value in lines if key == "Environment")["HJ212GW_DATA_DIR"]
+    named = dict(value.split("=", 1) for key, value in lines if key == "Environment")
+    data_dir = named.get("HJ212GW_DATA_DIR", "/var/lib/hj212gw")  # the page writes that into the settings
     assert data_dir == f"/var/lib/{service['StateDirectory']}", "the only place it may write to"
     limits = options()["gateway.stop_timeout_secs"]
     assert int(service["TimeoutStopSec"]) > 2 * limits.default
+
+
+def find_on_page(pattern):
+    """What install.md has of a pattern, lines that go on joined."""
+    text = (ROOT / "docs/install.md").read_text(encoding="utf-8").replace("\\\n    ", "")
+    return re.findall(pattern, text, re.MULTILINE)
+
+
+def test_settings_of_the_page_are_the_units(tmp_path):
+    """What the page has written into the settings is where the gateway's unit may write, and no unit says it again."""
+    (line,) = find_on_page(r"^sed .*$")
+    (tmp_path / "hj212gw.toml").write_bytes((ROOT / "config/hj212gw.example.toml").read_bytes())
+    subprocess.run(["sh", "-c", line.replace("/etc/hj212gw/hj212gw.toml", str(tmp_path / "hj212gw.toml"))], check=True)
+    written = tomllib.loads((tmp_path / "hj212gw.toml").read_text(encoding="utf-8"))
+    service = dict(read_unit(ROOT / "config/systemd/hj212gw.service")[0]["Service"])
+    assert written["data_dir"] == f"/var/lib/{service['StateDirectory']}"
+    assert written["database"]["dsn_file"] == "/etc/hj212gw/dsn"
+    assert "Environment" not in service
+    assert find_on_page(r"/dev/stdin (\S+)") == ["/etc/hj212gw/dsn", "/etc/hj212gw/aggregator-dsn"]
+
+
+async def test_logins_of_the_page():
+    """A superuser makes the owner and the database, the owner all the rest, and each login has its role and no more."""
+    server = Database()
+    await server.start()
+    try:
+        admin = await asyncpg.connect(server.dsn)
+        (owner,) = find_on_page(r'psql -c "(CREATE ROLE owner [^"]+)"')
+        await admin.execute(owner)
+        await admin.execute("CREATE DATABASE page OWNER owner")
+        dsn = with_user(with_database(server.dsn, "page"), "owner")
+        code, _, err = await asyncio.to_thread(run_cli, "db", "migrate", "--dsn", dsn)
+        assert code == 0, err
+        connection = await asyncpg.connect(dsn)
+        for statement in find_on_page(r"^CREATE ROLE \w+ LOGIN .*;$"):
+            await connection.execute(statement)
+        logins = {"gateway": "hj212_gateway", "aggregator": "hj212_aggregator", "anna": "hj212_analyst"}
+        for login, role in logins.items():
+            assert await connection.fetchval("SELECT pg_has_role($1, $2, 'member')", login, role)
+            assert not await connection.fetchval("SELECT has_schema_privilege($1, 'hj212', 'CREATE')", login)
+        await connection.close()
+        await admin.close()
+        files = [ROOT / "config/registry" / f"{name}.csv" for name in ("enterprises", "outlets", "data_loggers")]
+        for login, expected in (("gateway", 4), ("owner", 0)):
+            code, _, err = await asyncio.to_thread(
+                run_cli, "registry", "import", *files, "--dsn", with_user(dsn, login)
+            )
+            assert code == expected, err
+    finally:
+        await server.remove()
 
 
 def test_gateway_unit_holds_what_the_settings_allow():
@@ -287,6 +342,8 @@ def test_bundle(tmp_path):
         "config/hj212gw.example.toml", "docs/index.html", "docs/install.html", "wheels/tiny_target-1.0-py3-none-any.whl",
     }  # fmt: skip
     assert wanted <= names
+    built = [name for name in names if "compose" in name or "Dockerfile" in name]
+    assert all(name.startswith("docs/") for name in built), "there is no source to build an image of"
     sums = dict(reversed(line.split("  ", 1)) for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert set(sums) == names - {"SHA256SUMS"}
     assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())

@@ -246,6 +246,25 @@ async def test_missing_partition_is_waited_for(tmp_path, database):
     assert counts("packets_quarantined_total", reason="rows_refused") == 0
 
 
+async def test_migration_under_a_running_drain_is_seen(tmp_path, database):
+    """A newer schema is met within a look at the registry: packets are acknowledged and wait, and no row is written."""
+    counts = Counts()
+    async with live_gateway(tmp_path, dsn=database.dsn) as live:
+        line = await live.connect()
+        await keep(line, current(0))
+        await database.stored(1)
+        newer = "INSERT INTO migrations (version, name, checksum) VALUES (9999, '9999_later', '')"
+        await database.connection.execute(newer)
+        await eventually(lambda: counts("store_failures_total", reason="schema_mismatch") >= 1)
+        await keep(line, current(1))
+        tries = counts("store_failures_total", reason="schema_mismatch")
+        await eventually(lambda: counts("store_failures_total", reason="schema_mismatch") > tries)
+        assert live.journal.stats().pending_records == 1
+        assert await database.value("SELECT count(*) FROM packets") == 1
+        await database.connection.execute("DELETE FROM migrations WHERE version = 9999")
+        await database.stored(2)
+
+
 async def test_packets_of_any_shape_do_not_stop_it(tmp_path, database):
     """Packets without readings, with one value, with none, with bytes no text holds: all are stored."""
     areas = [

@@ -356,3 +356,23 @@ async def test_view_follows_a_replacement_by_data_time(connection):
             await put(connection, mn, at=moment.strftime("%Y-%m-%d %H:%M"))
     rows = await connection.fetch("SELECT mn, data_time FROM hj212.v_readings WHERE outlet = 'own' ORDER BY data_time")
     assert [tuple(row) for row in rows] == [("MN1", cut - timedelta(hours=1)), ("MN9", cut)]
+
+
+async def test_registered_is_who_is_registered_now(connection):
+    """A data logger that was ended, or begins later, is not registered; one that moved shows where it is now."""
+    await connection.execute(
+        "INSERT INTO hj212.data_loggers (mn, outlet, valid_from, valid_to) VALUES"
+        " ('ENDED', 'own', '-infinity', now() - interval '1 hour'), ('COMING', 'own', now() + interval '1 hour', NULL),"
+        " ('MOVES', 'own', '-infinity', now() + interval '1 hour'), ('MOVES', 'any', now() + interval '1 hour', NULL);"
+        "INSERT INTO hj212.logger_activity (mn, last_packet_at) VALUES ('ENDED', now()), ('STRANGER', now())"
+    )
+    rows = await connection.fetch("SELECT mn, outlet, registered, connected FROM hj212.v_loggers ORDER BY mn")
+    assert {row["mn"]: tuple(row)[1:] for row in rows} == {
+        "COMING": ("own", False, False),
+        "ENDED": ("own", False, True),
+        "MN1": ("own", True, False),
+        "MN2": (None, True, False),
+        "MN3": ("any", True, False),
+        "MOVES": ("own", True, False),
+        "STRANGER": (None, False, True),
+    }

@@ -1,6 +1,7 @@
 """The embedded server moves to another major version: nothing is lost, packets are taken meanwhile, all can be cut off."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.support import (
     Logger,
     assert_conserved,
     assert_exactly_once,
+    mounted,
     run_cli,
     running_loggers,
     wait_acked,
@@ -33,6 +35,7 @@ from hj212gw.store.upgrade import EmbeddedUpgrade, UpgradeOptions
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 NEWEST = find_binaries().major
+GIB = 1 << 30
 
 
 def find_older():
@@ -284,9 +287,10 @@ async def test_refusals_before_anything_is_touched(old, monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="not there"):
         await make_upgrade(tmp_path / "nowhere" / "nothing", []).run()
     usage = shutil.disk_usage(old)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))
-    with pytest.raises(ConfigError, match="make room"):
-        await make_upgrade(old, []).run()
+    for free in (1, GIB):  # WAL and the journal need more than a gigabyte beside the smallest database
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        with pytest.raises(ConfigError, match="make room"):
+            await make_upgrade(old, []).run()
     monkeypatch.undo()
     taken = old.with_name(f"postgres-{OLDER.major}")
     taken.mkdir()
@@ -294,6 +298,34 @@ async def test_refusals_before_anything_is_touched(old, monkeypatch, tmp_path):
         await make_upgrade(old, []).run()
     taken.rmdir()
     await check(old, OLDER.major)
+
+
+@needs_older
+async def test_directory_that_is_a_disk_of_its_own_is_refused(old):
+    """It could not be renamed, at the very end: so nothing is begun, and the message says what to do."""
+    said = []
+    with mounted(old.parent / "disk", "size=300m") as disk:
+        shutil.copytree(old, disk, dirs_exist_ok=True)
+        with pytest.raises(ConfigError, match="one folder higher"):
+            await make_upgrade(disk, said).run()
+        assert not is_upgraded(disk)
+    assert said == []
+
+
+@needs_older
+async def test_little_is_logged_ahead_while_restoring(old):
+    """The new server writes little WAL while it is filled, and what is kept of it is bounded."""
+    found = []
+
+    def look(text):
+        if text.startswith("restoring"):
+            running = upgrade_folder(old) / old.name
+            lines = (running / "postmaster.opts").read_text()
+            found.extend(re.findall(r"(wal_level|max_wal_senders|max_wal_size)=(\w+)", lines))
+
+    await EmbeddedUpgrade(old, UpgradeOptions(server=EmbeddedOptions()), look).run()
+    assert dict(found) == {"wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "1GB"}
+    await check(old)
 
 
 async def test_newest_has_nothing_to_do(home):

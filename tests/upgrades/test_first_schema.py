@@ -59,7 +59,10 @@ async def migrate_with_command(dsn):
 
 
 async def test_first_schema_says_what_it_said(old_dsn):
-    """Every row that the first version's views had is there after the migrations, value by value."""
+    """Every row that the first version's views had is there after the migrations, value by value.
+
+    But for data loggers that were ended: they counted as registered then (0020).
+    """
     connection = await asyncpg.connect(old_dsn)
     before = await ask(connection)
     assert {view: len(rows) for view, rows in before.items()} == COUNTS
@@ -68,6 +71,12 @@ async def test_first_schema_says_what_it_said(old_dsn):
     said = await migrate_with_command(old_dsn)
     assert all(f"applied {name}" in said for name in state.pending)
     await connection.reload_schema_state()
+    ended = {row["mn"] for row in await connection.fetch("SELECT mn FROM hj212.data_loggers WHERE valid_to <= now()")}
+    assert ended
+    place = THEN["v_loggers"].split().index("registered")
+    before["v_loggers"] = [
+        (*row[:place], row[place] and row[0] not in ended, *row[place + 1 :]) for row in before["v_loggers"]
+    ]
     assert await ask(connection) == before
     assert (await read_state(connection)).pending == []
     await connection.close()

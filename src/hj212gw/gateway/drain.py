@@ -14,6 +14,7 @@ from hj212gw import telemetry_access, telemetry_gateway, telemetry_store
 from hj212gw.errors import RowsRefused, SchemaMismatch, StoreError, StoreUnavailable
 from hj212gw.store.held import release_held
 from hj212gw.store.loggers import read_known_loggers
+from hj212gw.store.migrate import check_schema
 from hj212gw.store.proposals import read_time_labels
 from hj212gw.store.retention import Retention, maintain
 from hj212gw.store.rows import Batch, Outcome, PacketRow, PacketRows
@@ -211,12 +212,19 @@ class Drain:
         return True
 
     async def _look_after(self, limits: DrainLimits) -> None:
-        """Do the chores between two batches: registry, held packets, partitions, who was heard."""
+        """Do the chores between two batches: schema, registry, held packets, partitions, who was heard.
+
+        Raises:
+            SchemaMismatch: somebody migrated meanwhile; what comes waits in the journal for a program that knows it.
+        """
         connection = self._writer.connection
         now = self._clock.now()
+        is_due = self._is_due(limits)
+        if is_due:
+            await check_schema(connection)
         if self._pass("maintenance", _MAINTENANCE_SECS):
             await maintain(connection, self.retention or limits.retention, now)
-        if self._is_due(limits):
+        if is_due:
             self._due["registry"] = asyncio.get_running_loop().time()
             self._writer.registry_changed = False
             self._admission.replace(await read_known_loggers(connection, now))

@@ -27,12 +27,20 @@ _PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql")
 _PLAN, _ROLES, _DUMP, _COUNTS, _RESTORED = "plan.json", "roles.sql", "dump", "counts.json", "restored"
 _JOBS = 2
 _ROOM = 1.5  # of the data's bytes: the new directory, and the dump, which is packed
+_WAL_BYTES = 1 << 30  # what the new server keeps of its log while it is filled
+_MARGIN_BYTES = 1 << 30  # packets go on coming into the journal, as a rule on the same disk
 _LONGEST_STATEMENT_SECS = 7 * 86_400.0
 _POLL_SECS = 0.2
 _PATIENCE_SECS = 10.0  # for the programs that a killed upgrade was just starting
 _TAIL_CHARS = 1000
 # Nobody but us uses the new server, and it is stopped in order before its directory takes the old one's place.
-_WHILE_RESTORING = {"autovacuum": "off", "synchronous_commit": "off", "max_wal_size": "8GB"}
+_WHILE_RESTORING = {
+    "autovacuum": "off",
+    "synchronous_commit": "off",
+    "max_wal_size": f"{_WAL_BYTES >> 30}GB",
+    "wal_level": "minimal",  # rows of tables made by the same restore are not logged at all
+    "max_wal_senders": "0",
+}
 
 
 class UpgradeOptions(NamedTuple):
@@ -139,6 +147,7 @@ class EmbeddedUpgrade:
         if kept.exists():
             raise ConfigError(f"{kept} is in the way, the old directory would be kept there: move it away")
         plan = self._find_programs(major, newest.major, kept)
+        self._check_renaming()
         self._check_disk()
         self._folder.mkdir(mode=0o711, exist_ok=True)  # another account may run the new server in it
         _write(self._folder / _PLAN, json.dumps({"old": major, "new": newest.major, "kept": str(kept)}))
@@ -157,8 +166,15 @@ class EmbeddedUpgrade:
             raise ConfigError(f"{new.bin_dir} has no {what}: install PostgreSQL {new_major} with its client programs")
         return _Plan(old, new, kept)
 
+    def _check_renaming(self) -> None:
+        if os.path.ismount(self._data_dir):
+            message = f"{self._data_dir} is a mount point, so that no other directory can take its place"
+            step = "stop the gateway and mount its disk one folder higher"
+            raise ConfigError(f"{message}: {step}, then try again; nothing was changed")
+
     def _check_disk(self) -> None:
-        needed = int(_ROOM * sum(path.lstat().st_size for path in (self._data_dir / "base").rglob("*")))
+        rows = sum(path.lstat().st_size for path in (self._data_dir / "base").rglob("*"))
+        needed = int(_ROOM * rows) + _WAL_BYTES + _MARGIN_BYTES
         free = shutil.disk_usage(self._data_dir.parent).free
         if free < needed:
             message = (
