@@ -575,12 +575,13 @@ async def fill_database(dsn, folder):
 async def fill_readings(connection, folder, loggers):
     """The newest of each hour stands, the others are history."""
     hours = {}
-    for outlet, factor, hour, came, fields, _, flag in folder.hours:
-        hours.setdefault((outlet, factor, hour), []).append((came, fields, flag))
+    for outlet, factor, hour, came, fields, mean, flag in folder.hours:
+        first = 0 if mean == "true" else 1
+        values = [1.0 if first <= number < first + fields else None for number in range(3)]
+        hours.setdefault((outlet, factor, hour), []).append((came, values, flag))
     for (outlet, factor, hour), versions in hours.items():
-        for place, (came, fields, flag) in enumerate(versions):
+        for place, (came, values, flag) in enumerate(versions):
             stands = place == len(versions) - 1
-            values = [1.0 if number < fields else None for number in range(3)]
             if stands:
                 first = versions[0][0]
                 await connection.execute(
@@ -633,9 +634,9 @@ async def count_rows(dsn):
         return await connection.fetchval("SELECT (SELECT count(*) FROM hj212.rate_counts)")
 
 
-async def compare_with_view(dsn):
+async def compare_with_view(dsn, changed):
     """The lost hours as `--explain` tells them, and as the view tells those of the same groups."""
-    rules = make_rules(AssessmentSettings(vouchers="ignored"))
+    rules = make_rules(AssessmentSettings(vouchers="ignored", **changed))
     now = datetime(2026, 6, 1, tzinfo=UTC)
     async with connected(dsn, name="test") as connection, connection.transaction():
         await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
@@ -650,10 +651,37 @@ COLUMNS_OF_DAYS = """SELECT attname FROM pg_attribute WHERE attrelid = 'hj212.as
     AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
 
-def test_lost_hours_are_those_of_the_view(folder, postgres_dsn):
-    """`--explain` and v_lost_hours say the same of the same groups."""
+def make_losses(folder):
+    """An outlet with three values an hour whose losses have two reasons each; say where."""
+    folder.list_outlet("G9", {"a21026": 3}, medium="gas", enterprise="E0", county="C9")
+    folder.mark("G9", "*", "force_majeure", "2026-03-01T00:00", "2026-03-01T04:00", "2026-03-01T05:00")
+    folder.send("G9", "a21026", [0], fields=2, flag="D")  # excused, flagged, and a value lacks
+    folder.send("G9", "a21026", [1], fields=2)
+    folder.send("G9", "a21026", [2], arrived="2026-03-05T00:00", fields=3)
+    folder.send("G9", "a21026", [3], fields=3, flag="D")
+    for hour in (4, 5):  # values in time, with any flag; the mean came late
+        folder.send("G9", "a21026", [hour], fields=2, mean="false", flag="ND"[hour - 4])
+        folder.send("G9", "a21026", [hour], arrived="2026-03-05T00:00", fields=3)
+    folder.send("G9", "a21026", [6], fields=2, mean="false", flag="D")  # it never came
+    folder.send("G9", "a21026", range(7, 24), fields=3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "states"),
+    [
+        ({}, "- - - - late late partial"),
+        ({"not_responsible": "validity"}, "partial partial late - late late partial"),
+        ({"invalid_received": "missing"}, "- - - - late late missing"),
+        ({"not_responsible": "validity", "invalid_received": "missing"}, "flag partial late flag late late missing"),
+    ],
+)
+def test_lost_hours_are_those_of_the_view(folder, postgres_dsn, changed, states):
+    """`--explain` and v_lost_hours say the same of the same groups: the first state that holds."""
     make_city(folder, 8)
+    make_losses(folder)
     asyncio.run(fill_database(postgres_dsn, folder))
-    told, viewed = asyncio.run(compare_with_view(postgres_dsn))
+    told, viewed = asyncio.run(compare_with_view(postgres_dsn, changed))
     assert len(told) > 50
     assert told == viewed
+    found = {lost[2].astimezone(WIRE_ZONE).hour: lost[4] for lost in told if lost[0] == "G9" and lost[3] == "immediate"}
+    assert [found.get(hour, "-") for hour in range(24)] == states.split() + ["-"] * 17
