@@ -432,6 +432,7 @@ def test_table_and_csv(folder, tmp_path):
     assert {row["effective"] for row in rows} == {str(Fraction(23, 24) ** 2)}
     assert {row["highest"] for row in rows} == {"23/24"}
     assert rows[0]["passed"] == "false"
+    assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
 
 
 def test_workbook(folder, tmp_path):
@@ -622,10 +623,23 @@ def test_database_and_files_give_the_same(folder, postgres_dsn):
     stored = run("--dsn", postgres_dsn, *asked, "--to", "2026-03-03").document
     filed = run("--from-csv", folder.write(), *asked).document
     assert (stored.pop("arrivals"), filed.pop("arrivals")) == ("local", "files:files")
+    assert (stored.pop("estimate"), filed.pop("estimate")) == (True, False)
     assert stored == filed
     assert {row["state"] for row in stored["lost_hours"]} == {"missing", "late", "flag", "mark", "partial"}
     assert len(stored["rows"]) == (3 + 2 + 3 + 1) * 2 * 2
     assert asyncio.run(count_rows(postgres_dsn)) == 0
+
+
+def test_figures_of_local_arrivals_say_that_they_are_an_estimate(folder, postgres_dsn, tmp_path):
+    """Every row of the CSV file too: the province's figures are made of what reached its own platform."""
+    folder.list_outlet("W1", {"w01018": 1})
+    asyncio.run(fill_database(postgres_dsn, folder))
+    target = tmp_path / "rates.csv"
+    asked = ("--dsn", postgres_dsn, *NOW, "--from", "2026-03-01", "--to", "2026-03-02", "--csv", target)
+    assert run(*asked).exit_code == 0
+    rows = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
+    assert rows
+    assert {(row["arrivals"], row["estimate"]) for row in rows} == {("local", "true")}
 
 
 async def count_rows(dsn):

@@ -25,6 +25,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "now": show_moment(report.now),
         "city": report.city,
         "arrivals": report.arrivals,
+        "estimate": report.is_estimate,
         "policy": {
             **report.policy._asdict(),
             "threshold": show_fraction(report.policy.threshold),
@@ -108,7 +109,7 @@ def _flat_rows(report: Report, rounding: str) -> Iterator[dict[str, Any]]:
                 row[name] = show_fraction(bound.effective) if bound else None
                 row[f"{name}_pct"] = show_percent(bound.effective, rounding) if bound else None
                 row[f"{name}_settings"] = show_settings(bound)
-        yield row
+        yield {**row, "arrivals": report.arrivals, "estimate": report.is_estimate}
 
 
 def show_settings(bound: Bound | None) -> str:

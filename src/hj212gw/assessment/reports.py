@@ -116,3 +116,8 @@ class Report(NamedTuple):
     lost_hours: Sequence[LostHour] | None = None
     spreads: list[Spread] | None = None
     varied: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - of a tuple, never changed
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the figures are an estimate of the province's: other data reach its platform, at other times."""
+        return self.arrivals == "local"

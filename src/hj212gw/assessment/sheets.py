@@ -184,7 +184,7 @@ def _make_summary(report: Report) -> Sheet:
 
 def _name_arrivals(report: Report) -> Iterator[str]:
     kind, _, name = report.arrivals.partition(":")
-    if kind == "local":
+    if report.is_estimate:
         yield "按本网关收到数据的时间计算,是对上级平台考核结果的估算,以上级平台公布的为准"
     elif kind == "upstream":
         yield f"按上级平台 {name} 记录的到达时间和标记计算"
