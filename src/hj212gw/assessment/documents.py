@@ -13,6 +13,7 @@ from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import format_name
 
 _MEANS = ("mean_of_points", "mean_of_enterprises")
+_LOST = ("outlet", "factor", "hour", "stage", "state", "reason")
 _RATES = ("transmission", "validity", "effective")
 
 
@@ -67,7 +68,7 @@ def to_row(report: Report, figure: Figure) -> dict[str, Any]:
 
 def to_lost(lost: LostHour) -> dict[str, Any]:
     """Turn a lost hour into names and values."""
-    return {**lost._asdict(), "hour": show_moment(lost.hour)}
+    return {name: getattr(lost, name) for name in _LOST} | {"hour": show_moment(lost.hour)}
 
 
 def write_csv(report: Report, stream: TextIO) -> int:

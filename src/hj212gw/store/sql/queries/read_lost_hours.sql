@@ -25,10 +25,12 @@ SELECT m.outlet, m.factor, m.day, h.hour, m.stage, m.fields, x.came,
             WHEN m.ever & h.bit <> 0 THEN 'late'
             WHEN x.came > 0 THEN 'partial'
             ELSE 'missing' END AS state,
-       m.mean & h.bit <> 0 AS has_mean, m.dry & h.bit <> 0 AS is_dry
+       m.mean & h.bit <> 0 AS has_mean, m.dry & h.bit <> 0 AS is_dry, o.enterprise
 FROM masks m
 JOIN (SELECT hour, 1 << hour AS bit FROM generate_series(0, 23) AS g (hour)) AS h ON m.lost & h.bit <> 0
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE plane & h.bit <> 0)::integer AS came FROM unnest(m.planes[1:m.fields]) AS plane
 ) AS x
+CROSS JOIN LATERAL (SELECT hj212.day_start(m.day) + h.hour * interval '1 hour' AS at) AS t
+LEFT JOIN hj212.current_outlets o ON o.outlet = m.outlet AND o.valid_from <= t.at AND (o.valid_to IS NULL OR o.valid_to > t.at)
 ORDER BY m.outlet, m.day, h.hour, m.factor, m.stage DESC
