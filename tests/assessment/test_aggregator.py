@@ -27,8 +27,12 @@ from tests.assessment.city import (
 )
 
 from hj212gw.assessment.aggregator import split_scopes
+from hj212gw.assessment.rules import make_rules
 from hj212gw.assessment.stages import completed_through, immediate_through, voucher_due
+from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.errors import StoreUnavailable
+from hj212gw.store.assessment import Scope, compute_days
+from hj212gw.store.figures import Grouping, read_cells
 from hj212gw.store.gauges import read_gauges
 from hj212gw.store.rates import StaleDay
 
@@ -266,6 +270,43 @@ async def test_outlet_that_changes_hands_is_counted_once(admin, postgres_dsn):
     for identity, count in (("E1", 48), ("E2", 96)):
         assert (await rate_of(admin, "enterprise", identity, "completed"))["expected_groups"] == count
     assert (await rate_of(admin, "city", "city", "completed"))["expected_groups"] == 144
+
+
+async def test_what_ends_within_a_day_is_of_its_last_owner_that_day(admin, postgres_dsn):
+    """An outlet's or an enterprise's row that ends at noon is the outlet's still: the city is the sum of its counties."""
+    await send_day(admin, 0)
+    noon = local(0, 12)
+    await admin.execute("UPDATE base_list SET valid_to = $1 WHERE outlet = 'O1'", noon)
+    await admin.execute("UPDATE outlets SET valid_to = $1 WHERE outlet = 'O1'", noon)
+    await admin.execute("UPDATE outlets SET valid_to = $1 WHERE outlet = 'O2'", local(0, 6))
+    await admin.execute(
+        "INSERT INTO outlets (outlet, enterprise, name, medium, valid_from, valid_to)"
+        " VALUES ('O2', 'E2', 'Outlet 2', 'gas', $1, $2)",
+        local(0, 6), noon,
+    )  # fmt: skip
+    await admin.execute("UPDATE enterprises SET valid_to = $1 WHERE enterprise = 'E2'", noon)
+    await make_aggregator(postgres_dsn, StandingClock(local(20))).work()
+
+    async def due(level, identity):
+        """Groups due that day."""
+        return (await rate_of(admin, level, identity, "completed"))["expected_groups"]
+
+    assert [await due("enterprise", identity) for identity in ("E1", "E2")] == [24, 96]
+    assert [await due("county", name) for name in ("North", "South")] == [24, 96]
+    assert await due("city", "city") == 120
+    assert {
+        row["id"]: row["basis"]
+        for row in await admin.fetch(
+            "SELECT id, basis FROM rate_counts WHERE level = 'outlet' AND period = 'day' AND period_start = $1"
+            " AND stage = 'completed' AND basis IN ('gas', 'water')", DAY,
+        )
+    } == {"O1": "water", "O2": "gas", "O3": "water"}  # fmt: skip
+    rules = make_rules(AssessmentSettings())
+    async with admin.transaction():
+        await compute_days(admin, Scope(DAY, DAY + timedelta(days=1), local(20)), rules)
+        cells = await read_cells(admin, Grouping("day", DAY, "gas", False, ["completed"]))
+    found = {cell.outlet: (cell.enterprise, cell.county, cell.counts[2], cell.listed) for cell in cells}
+    assert found == {"O1": ("E1", "North", 0, 0), "O2": ("E2", "South", 48, 48), "O3": ("E2", "South", 0, 0)}
 
 
 async def test_end_of_the_base_list_takes_figures_away(admin, postgres_dsn):

@@ -8,6 +8,7 @@ from hj212gw.assessment.rates import Counts
 from hj212gw.assessment.rules import make_rules
 from hj212gw.assessment.verdicts import (
     LOST,
+    MarkedGroup,
     MarkFacts,
     Masks,
     StageEnd,
@@ -141,6 +142,10 @@ def mark(effect="device", state="declared", **facts):
     return MarkFacts(effect=effect, state=state, **given)
 
 
+COD, GAS = MarkedGroup("w01018", "water"), MarkedGroup("a21026", "gas")
+MANUAL = mark("manual", "accepted")
+LATE_MANUAL = mark("manual", "accepted", recorded_at=CLOSING.closes_at + timedelta(seconds=1))
+FOUR = COD._replace(manual=(MANUAL,) * 4)
 MARKS = [
     (mark(), NOON, {}, None),
     (mark(state="accepted"), NOON, {}, None),
@@ -157,7 +162,7 @@ MARKS = [
     (mark("stop", voucher_due=NOW, proof_at=NOW), CLOSING, {}, "voucher"),
     (mark("stop", voucher_due=NOW, proof_at=NOW - timedelta(1)), CLOSING, {}, None),
     (mark("stop", voucher_due=NOW), CLOSING, {"vouchers": "ignored"}, None),
-    (mark("manual", "accepted"), CLOSING, {}, None),
+    (MANUAL, CLOSING, {}, None),
     (mark("manual", "accepted"), NOON, {}, "completed stage alone"),
     (mark("manual", "accepted"), CLOSING, {"manual": "never"}, "manual = never"),
     (mark("manual"), CLOSING, {}, "not accepted"),
@@ -165,10 +170,35 @@ MARKS = [
     (mark("manual", "accepted", to_at=AT + timedelta(hours=7)), CLOSING, {}, "at most 6 hours"),
     (mark("manual", "accepted", to_at=None), CLOSING, {}, "at most 6 hours"),
 ]
+# What a mark does hangs on the group it is laid on, and on the settings that let hours out.
+MARKS_ON_GROUPS = [
+    (MANUAL, COD._replace(manual=(MANUAL,) * 3), {}, "only 3 of 4 manual values that day"),
+    (MANUAL, COD._replace(manual=(MANUAL,) * 3), {"manual_min_per_day": 3}, None),
+    (MANUAL, COD._replace(manual=(MANUAL, MANUAL, MANUAL, mark("manual"))), {}, "only 3 of 4"),
+    (MANUAL, COD._replace(manual=(MANUAL, MANUAL, LATE_MANUAL, mark("manual", "void"))), {}, "only 2 of 4"),
+    (mark("manual"), FOUR, {}, "not accepted"),
+    (mark("stop"), COD, {"stop_partial": "never"}, "stop_partial = never"),
+    (mark("stop"), COD, {"stop_partial": "any_minute"}, None),
+    (mark("not_responsible"), COD, {"not_responsible": "none"}, "not_responsible = none"),
+    (mark("not_responsible"), COD, {"not_responsible": "validity"}, None),
+    (mark("interruption"), COD, {"interruption": "excuses", "not_responsible": "none"}, "not_responsible = none"),
+    (mark("standard_check"), COD, {}, None),
+    (mark("standard_check"), GAS, {"qc_factors": ["a21026"]}, "as a device mark alone"),
+    (mark("standard_check"), COD._replace(factor="w21003"), {"qc_factors": ["w01018"]}, "as a device mark alone"),
+    (mark("standard_check", "void"), GAS, {}, "is void"),
+    (mark(), GAS, {}, None),
+]
 
 
 @pytest.mark.parametrize(("facts", "end", "changed", "words"), MARKS)
 def test_mark(facts, end, changed, words):
     """Why a mark does nothing at a stage, or that it is taken into account."""
-    reason = explain_mark(facts, end, {**DEFAULTS, **changed}, NOW)
+    reason = explain_mark(facts, FOUR, end, {**DEFAULTS, **changed}, now=NOW)
+    assert (reason is None) if words is None else words in reason
+
+
+@pytest.mark.parametrize(("facts", "group", "changed", "words"), MARKS_ON_GROUPS)
+def test_mark_on_a_group(facts, group, changed, words):
+    """Too few manual values, a setting that lets nothing out, a check where none is let out: each says so."""
+    reason = explain_mark(facts, group, CLOSING, {**DEFAULTS, **changed}, now=NOW)
     assert (reason is None) if words is None else words in reason

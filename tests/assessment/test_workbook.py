@@ -9,7 +9,7 @@ from openpyxl import load_workbook
 
 from hj212gw import __version__
 from hj212gw.assessment.rates import Counts, Policy, compute_rate
-from hj212gw.assessment.reports import Bound, Figure, LostHour, Report, Spread
+from hj212gw.assessment.reports import STATES, Bound, Figure, LostHour, Report, Spread
 from hj212gw.assessment.sheets import SETTING_NAMES
 from hj212gw.assessment.workbook import workbook_name, write_workbook
 from hj212gw.config_assessment import AssessmentSettings
@@ -21,6 +21,13 @@ NOW = datetime(2026, 3, 2, 13, tzinfo=WIRE_ZONE)
 HOUR, NOON, CLOSING = map(datetime.fromisoformat, ("2026-03-01T03:00", "2026-03-02T12:00", "2026-03-11T23:59:59"))
 SHEETS = ["全市汇总", "企业", "监控点", "丢失小时", "计算设置", "区间"]
 FULL = Counts(216, 216, 216, 0, 216, 202)  # 202/216: truncated 93.51, rounded 93.52
+NAMES = {("outlet", "O1"): "锅炉", ("enterprise", "E1"): "纸厂", ("factor", "a21026"): "二氧化硫"}
+REMEDIES = {
+    (stage, state, is_dry): f"{stage} {state} {is_dry}"
+    for stage in ("immediate", "completed")
+    for state in STATES
+    for is_dry in (False, True)
+}
 NOTHING = Counts(0, 0, 0, 48, 0, 0)
 
 
@@ -45,13 +52,15 @@ def make_report(**changes):
     settings = AssessmentSettings().model_dump(mode="json")
     report = Report(
         figures, POLICY, settings, date(2026, 3, 1), date(2026, 3, 2), "day", NOW, "local", "曲靖市",
+        names=NAMES, remedies=REMEDIES,
     )  # fmt: skip
     return report._replace(**changes)
 
 
-def make_lost(hour, state="missing", stage="completed", reason="nothing came"):
+def make_lost(hour, state="missing", stage="completed", reason="nothing came", *, is_dry=False):
     """A lost hour of outlet O1."""
-    return LostHour("O1", "a21026", datetime(2026, 3, 1, hour, tzinfo=WIRE_ZONE), stage, state, reason)
+    at = datetime(2026, 3, 1, hour, tzinfo=WIRE_ZONE)
+    return LostHour("O1", "a21026", at, stage, state, reason, "E1", is_dry=is_dry)
 
 
 @pytest.fixture
@@ -154,19 +163,33 @@ def test_no_formula_in_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("lost", "now", "remedy", "ends_at"),
     [
-        (make_lost(3), NOW, "补传该小时数据;停运或非排污单位责任的,登记标记并交凭证", CLOSING),
+        (make_lost(3), NOW, "completed missing False", CLOSING),
         (make_lost(3), NOW + timedelta(days=10), "已过截止时间", CLOSING),
         (make_lost(3, stage="immediate"), NOW, "已过截止时间", NOON),
-        (make_lost(3, "flag", "immediate"), NOW - timedelta(hours=1), "核实后修约数据或录入手工监测值;停运的,登记停运标记", NOON),
+        (make_lost(3, "flag", "immediate"), NOW - timedelta(hours=1), "immediate flag False", NOON),
+        (make_lost(3, "flag", "immediate", is_dry=True), NOW - timedelta(hours=1), "immediate flag True", NOON),
+        (make_lost(3, "late", "immediate"), NOW - timedelta(hours=1), "immediate late False", NOON),
         (make_lost(3, "late", "immediate"), NOW, "即时阶段已无法补救,补全截止前到达的计入补全阶段", NOON),
+        (make_lost(3, "late"), NOW + timedelta(days=10), "已过截止时间", CLOSING),
     ],
 )  # fmt: skip
 def test_lost_hour(write, lost, now, remedy, ends_at):
-    """What was lost, why, what still helps and until when; noon and the tenth day's end still count."""
+    """What was lost, whose, why, what still helps at its stage and until when; noon and the tenth day's end still count."""
     row = read_table(write(make_report(lost_hours=[lost], now=now))["丢失小时"])[0]
     assert (row["监控点"], row["名称"], row["因子"], row["原因"]) == ("O1", "锅炉", "a21026", "未收到数据")
+    assert (row["企业"], row["因子名称"]) == ("纸厂", "二氧化硫")
     assert row["小时"] == HOUR
     assert (row["补救办法"], row["补救截止"]) == (remedy, ends_at)
+
+
+def test_lost_hour_of_whom_the_registry_does_not_know(write):
+    """Ids stand where names lack; an outlet may have been nobody's in an hour."""
+    lost = [make_lost(3)._replace(outlet="O9", factor="a99999", enterprise=owner) for owner in ("E9", None)]
+    rows = read_table(write(make_report(lost_hours=lost))["丢失小时"])
+    assert [(row["名称"], row["企业"], row["因子"], row["因子名称"]) for row in rows] == [
+        (None, "E9", "a99999", None),
+        (None, None, "a99999", None),
+    ]
 
 
 @pytest.mark.parametrize(

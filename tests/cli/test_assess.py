@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import pytest
+from openpyxl import load_workbook
 
 from hj212gw.assessment.files import BASE_COLUMNS, MARK_COLUMNS
 from hj212gw.assessment.hours import HOUR_COLUMNS
@@ -453,6 +454,7 @@ def test_table_and_csv(folder, tmp_path):
     assert {row["effective"] for row in rows} == {str(Fraction(23, 24) ** 2)}
     assert {row["highest"] for row in rows} == {"23/24"}
     assert rows[0]["passed"] == "false"
+    assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
 
 
 def test_workbook(folder, tmp_path):
@@ -466,6 +468,32 @@ def test_workbook(folder, tmp_path):
     with zipfile.ZipFile(path) as file:
         names = file.read("xl/workbook.xml").decode()
     assert all(name in names for name in ("丢失小时", "区间")), names
+
+
+def test_workbook_says_what_helps_at_each_stage(folder, tmp_path):
+    """By the words of the database: manual values count at the completed stage alone, so at noon they help nobody."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    target = tmp_path / "report.xlsx"
+    result = run("--from-csv", folder.write(), "--now", "2026-03-02T10:00", "--level", "city", "--xlsx", target)
+    assert result.exit_code == 0, result.stderr
+    heading, *rows = load_workbook(target)["丢失小时"].iter_rows(values_only=True)
+    rows = [dict(zip(heading, row, strict=True)) for row in rows]
+    assert [(row["阶段"], row["补救办法"]) for row in rows] == [
+        ("即时", "补传该小时数据；如属停运或非排污单位责任，申报标记"),
+        ("补全", "补传该小时数据；如属停运或非排污单位责任，申报标记；或录入手工监测值"),
+    ]
+    assert [(row["名称"], row["企业"], row["因子名称"]) for row in rows] == [("W1", "E1", "化学需氧量")] * 2
+
+
+def test_lost_hours_share_their_texts(folder, postgres_dsn):
+    """A year of a city has a million of them: each holds no more than what is its own."""
+    make_city(folder, 8)
+    asyncio.run(fill_database(postgres_dsn, folder))
+    told, _ = asyncio.run(compare_with_view(postgres_dsn, {}))
+    for place in (0, 1, 3, 4, 5, 6):
+        texts = [lost[place] for lost in told]
+        assert len(set(map(id, texts))) == len(set(texts))
 
 
 def test_bad_lines_compute_nothing(folder):
@@ -596,12 +624,13 @@ async def fill_database(dsn, folder):
 async def fill_readings(connection, folder, loggers):
     """The newest of each hour stands, the others are history."""
     hours = {}
-    for outlet, factor, hour, came, fields, _, flag in folder.hours:
-        hours.setdefault((outlet, factor, hour), []).append((came, fields, flag))
+    for outlet, factor, hour, came, fields, mean, flag in folder.hours:
+        first = 0 if mean == "true" else 1
+        values = [1.0 if first <= number < first + fields else None for number in range(3)]
+        hours.setdefault((outlet, factor, hour), []).append((came, values, flag))
     for (outlet, factor, hour), versions in hours.items():
-        for place, (came, fields, flag) in enumerate(versions):
+        for place, (came, values, flag) in enumerate(versions):
             stands = place == len(versions) - 1
-            values = [1.0 if number < fields else None for number in range(3)]
             if stands:
                 first = versions[0][0]
                 await connection.execute(
@@ -642,10 +671,23 @@ def test_database_and_files_give_the_same(folder, postgres_dsn):
     stored = run("--dsn", postgres_dsn, *asked, "--to", "2026-03-03").document
     filed = run("--from-csv", folder.write(), *asked).document
     assert (stored.pop("arrivals"), filed.pop("arrivals")) == ("local", "files:files")
+    assert (stored.pop("estimate"), filed.pop("estimate")) == (True, False)
     assert stored == filed
     assert {row["state"] for row in stored["lost_hours"]} == {"missing", "late", "flag", "mark", "partial"}
     assert len(stored["rows"]) == (3 + 2 + 3 + 1) * 2 * 2
     assert asyncio.run(count_rows(postgres_dsn)) == 0
+
+
+def test_figures_of_local_arrivals_say_that_they_are_an_estimate(folder, postgres_dsn, tmp_path):
+    """Every row of the CSV file too: the province's figures are made of what reached its own platform."""
+    folder.list_outlet("W1", {"w01018": 1})
+    asyncio.run(fill_database(postgres_dsn, folder))
+    target = tmp_path / "rates.csv"
+    asked = ("--dsn", postgres_dsn, *NOW, "--from", "2026-03-01", "--to", "2026-03-02", "--csv", target)
+    assert run(*asked).exit_code == 0
+    rows = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
+    assert rows
+    assert {(row["arrivals"], row["estimate"]) for row in rows} == {("local", "true")}
 
 
 async def count_rows(dsn):
@@ -654,9 +696,9 @@ async def count_rows(dsn):
         return await connection.fetchval("SELECT (SELECT count(*) FROM hj212.rate_counts)")
 
 
-async def compare_with_view(dsn):
+async def compare_with_view(dsn, changed):
     """The lost hours as `--explain` tells them, and as the view tells those of the same groups."""
-    rules = make_rules(AssessmentSettings(vouchers="ignored"))
+    rules = make_rules(AssessmentSettings(vouchers="ignored", **changed))
     now = datetime(2026, 6, 1, tzinfo=UTC)
     async with connected(dsn, name="test") as connection, connection.transaction():
         await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
@@ -664,17 +706,44 @@ async def compare_with_view(dsn):
         columns = ", ".join(row["attname"] for row in await connection.fetch(COLUMNS_OF_DAYS))
         await connection.execute(f"INSERT INTO hj212.assessed_days ({columns}) SELECT {columns} FROM computed_days")
         rows = await connection.fetch("SELECT outlet, factor, hour, stage, state FROM hj212.v_lost_hours")
-    return sorted(lost[:5] for lost in told), sorted(map(tuple, rows))
+    return sorted(told, key=lambda lost: lost[:5]), sorted(map(tuple, rows))
 
 
 COLUMNS_OF_DAYS = """SELECT attname FROM pg_attribute WHERE attrelid = 'hj212.assessed_days'::regclass
     AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
 
-def test_lost_hours_are_those_of_the_view(folder, postgres_dsn):
-    """`--explain` and v_lost_hours say the same of the same groups."""
+def make_losses(folder):
+    """An outlet with three values an hour whose losses have two reasons each; say where."""
+    folder.list_outlet("G9", {"a21026": 3}, medium="gas", enterprise="E0", county="C9")
+    folder.mark("G9", "*", "force_majeure", "2026-03-01T00:00", "2026-03-01T04:00", "2026-03-01T05:00")
+    folder.send("G9", "a21026", [0], fields=2, flag="D")  # excused, flagged, and a value lacks
+    folder.send("G9", "a21026", [1], fields=2)
+    folder.send("G9", "a21026", [2], arrived="2026-03-05T00:00", fields=3)
+    folder.send("G9", "a21026", [3], fields=3, flag="D")
+    for hour in (4, 5):  # values in time, with any flag; the mean came late
+        folder.send("G9", "a21026", [hour], fields=2, mean="false", flag="ND"[hour - 4])
+        folder.send("G9", "a21026", [hour], arrived="2026-03-05T00:00", fields=3)
+    folder.send("G9", "a21026", [6], fields=2, mean="false", flag="D")  # it never came
+    folder.send("G9", "a21026", range(7, 24), fields=3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "states"),
+    [
+        ({}, "- - - - late late partial"),
+        ({"not_responsible": "validity"}, "partial partial late - late late partial"),
+        ({"invalid_received": "missing"}, "- - - - late late missing"),
+        ({"not_responsible": "validity", "invalid_received": "missing"}, "flag partial late flag late late missing"),
+    ],
+)
+def test_lost_hours_are_those_of_the_view(folder, postgres_dsn, changed, states):
+    """`--explain` and v_lost_hours say the same of the same groups: the first state that holds."""
     make_city(folder, 8)
+    make_losses(folder)
     asyncio.run(fill_database(postgres_dsn, folder))
-    told, viewed = asyncio.run(compare_with_view(postgres_dsn))
+    told, viewed = asyncio.run(compare_with_view(postgres_dsn, changed))
     assert len(told) > 50
-    assert told == viewed
+    assert [lost[:5] for lost in told] == viewed
+    found = {lost[2].astimezone(WIRE_ZONE).hour: lost[4] for lost in told if lost[0] == "G9" and lost[3] == "immediate"}
+    assert [found.get(hour, "-") for hour in range(24)] == states.split() + ["-"] * 17

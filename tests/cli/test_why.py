@@ -196,6 +196,24 @@ def test_marks_and_what_each_does(dsn, run, tell):
     assert "voucher due before 2026-04-11 00:00:00, is not there" in page
 
 
+def test_manual_values_of_the_day_are_counted(dsn, tell):
+    """Three accepted ones do nothing, though one covers the hour; a fourth makes all of them count."""
+    manual = """
+    WITH made AS (
+        INSERT INTO hj212.marks (outlet, factor, kind, from_at, to_at, author, recorded_at, value)
+        SELECT 'w1', 'w01018', 'manual', t, t + interval '6 hours', 'li', '2026-03-04 10:00+08', 5
+        FROM generate_series({first}, {last}, interval '6 hours') AS t RETURNING mark_id)
+    INSERT INTO hj212.mark_events (mark_id, event, by_whom, at) SELECT mark_id, 'accepted', 'wang', '2026-03-05 08:00+08' FROM made;
+    """
+    day = "timestamptz '2026-03-02 {:02}:00+08'"
+    asyncio.run(execute(dsn, manual.format(first=day.format(0), last=day.format(12))))
+    stage = tell()["stages"]["completed"]
+    assert (stage["state"], set(stage["marks"].values())) == ("missing", {"only 3 of 4 manual values that day"})
+    asyncio.run(execute(dsn, manual.format(first=day.format(18), last=day.format(18))))
+    stage = tell()["stages"]["completed"]
+    assert (stage["state"], set(stage["marks"].values())) == ("manual", {"is taken into account"})
+
+
 def test_hour_that_does_not_take_part(dsn, run):
     """A stop that was known in time: the rule is named, nothing is due."""
     stop = """

@@ -20,7 +20,7 @@ from hj212gw.assessment.figures import (
 from hj212gw.assessment.losses import to_lost_hour
 from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Ranges, change_settings
 from hj212gw.assessment.rates import Policy
-from hj212gw.assessment.reports import PERIODS, Figure, LostHour, Report, Spread
+from hj212gw.assessment.reports import PERIODS, STATES, Figure, LostHour, Report, Spread
 from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.errors import ConfigError
@@ -38,6 +38,7 @@ from hj212gw.store.figures import (
     read_names,
     read_open_questions,
     read_policies,
+    read_remedies,
 )
 from hj212gw.store.pool import Connection
 
@@ -109,7 +110,8 @@ async def assess(connection: Connection, question: Question) -> Report:
         for first, end in _months(from_day, to_day):
             question.on_progress((first - from_day) / (to_day - from_day), f"{first:%Y-%m}")
             await run.compute(first, end)
-        return run.report(to_day, await read_names(connection))
+        report = run.report(to_day, await read_names(connection))
+        return report._replace(remedies=await read_remedies(connection, question.stages, STATES))
 
 
 class _Run:
@@ -158,6 +160,7 @@ class _Run:
             lost_hours=self._lost if question.has_lost_hours else None,
             spreads=[self._make_spread(figure) for figure in figures] if question.has_ranges else None,
             varied=self._ranges.varied,
+            names=names,
         )
 
     def _make_figure(self, key: Key, to_day: date, names: dict[tuple[str, str], str]) -> Figure:

@@ -13,6 +13,7 @@ from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import format_name
 
 _MEANS = ("mean_of_points", "mean_of_enterprises")
+_LOST = ("outlet", "factor", "hour", "stage", "state", "reason")
 _RATES = ("transmission", "validity", "effective")
 
 
@@ -25,6 +26,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "now": show_moment(report.now),
         "city": report.city,
         "arrivals": report.arrivals,
+        "estimate": report.is_estimate,
         "policy": {
             **report.policy._asdict(),
             "threshold": show_fraction(report.policy.threshold),
@@ -66,7 +68,7 @@ def to_row(report: Report, figure: Figure) -> dict[str, Any]:
 
 def to_lost(lost: LostHour) -> dict[str, Any]:
     """Turn a lost hour into names and values."""
-    return {**lost._asdict(), "hour": show_moment(lost.hour)}
+    return {name: getattr(lost, name) for name in _LOST} | {"hour": show_moment(lost.hour)}
 
 
 def write_csv(report: Report, stream: TextIO) -> int:
@@ -108,7 +110,7 @@ def _flat_rows(report: Report, rounding: str) -> Iterator[dict[str, Any]]:
                 row[name] = show_fraction(bound.effective) if bound else None
                 row[f"{name}_pct"] = show_percent(bound.effective, rounding) if bound else None
                 row[f"{name}_settings"] = show_settings(bound)
-        yield row
+        yield {**row, "arrivals": report.arrivals, "estimate": report.is_estimate}
 
 
 def show_settings(bound: Bound | None) -> str:

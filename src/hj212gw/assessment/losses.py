@@ -1,5 +1,6 @@
 """Why an hour counts against a rate, in words."""
 
+import sys
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -10,10 +11,20 @@ from hj212gw.store.figures import Loss
 
 
 def to_lost_hour(loss: Loss, rules: Rules) -> LostHour:
-    """Say of a loss why it is one."""
+    """Say of a loss why it is one. There may be a million: what many have in common they share."""
     day_start = datetime(loss.day.year, loss.day.month, loss.day.day, tzinfo=WIRE_ZONE)
     hour = _hour_of(day_start, loss.hour)
-    return LostHour(loss.outlet, loss.factor, hour, loss.stage, loss.state, _explain(loss, day_start, rules))
+    share = sys.intern
+    return LostHour(
+        outlet=share(loss.outlet),
+        factor=share(loss.factor),
+        hour=hour,
+        stage=share(loss.stage),
+        state=share(loss.state),
+        reason=share(_explain(loss, day_start, rules)),
+        enterprise=None if loss.enterprise is None else share(loss.enterprise),
+        is_dry=loss.is_dry,
+    )
 
 
 def _explain(loss: Loss, day_start: datetime, rules: Rules) -> str:

@@ -1,8 +1,9 @@
 """What an assessment finds, for whoever prints it: figures, lost hours, ranges, and by which settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hj212gw.assessment.rates import Counts, Policy, Rate
@@ -50,6 +51,8 @@ class LostHour(NamedTuple):
         stage: at which it counts.
         state: missing, late, flag, mark or partial.
         reason: in words.
+        enterprise: its outlet was of in that hour, None where the registry does not know.
+        is_dry: whether its outlet had no flow.
     """
 
     outlet: str
@@ -58,6 +61,8 @@ class LostHour(NamedTuple):
     stage: str
     state: str
     reason: str
+    enterprise: str | None = None
+    is_dry: bool = False
 
 
 class Bound(NamedTuple):
@@ -102,6 +107,9 @@ class Report(NamedTuple):
         lost_hours: None where nobody asked.
         spreads: the ranges; None where nobody asked.
         varied: the open settings that the ranges go over, with the values tried.
+        names: the newest, by level and id, whoever has a figure; of factors by `factor` and code.
+        remedies: in Chinese, what can be done about a lost hour while its stage is open, by stage, state and whether
+            there was no flow.
     """
 
     figures: list[Figure]
@@ -116,3 +124,10 @@ class Report(NamedTuple):
     lost_hours: Sequence[LostHour] | None = None
     spreads: list[Spread] | None = None
     varied: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - of a tuple, never changed
+    names: Mapping[tuple[str, str], str] = MappingProxyType({})
+    remedies: Mapping[tuple[str, str, bool], str] = MappingProxyType({})
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the figures are an estimate of the province's: other data reach its platform, at other times."""
+        return self.arrivals == "local"

@@ -113,7 +113,9 @@ _END = (Column("状态", 6), Column("无传输率原因", 18))
 _LOST = (
     Column("监控点", 14),
     Column("名称", 22),
+    Column("企业", 22),
     Column("因子", 9),
+    Column("因子名称", 14),
     Column("小时", 16, "moment"),
     Column("阶段", 6),
     Column("状态", 9),
@@ -134,13 +136,6 @@ _SPREADS = (
     Column("最低时的设置", 36),
     Column("最高时的设置", 36),
 )
-# What still helps an hour that counts against a rate, by its state; nothing helps one that came too late.
-_REMEDIES = {
-    "missing": "补传该小时数据;停运或非排污单位责任的,登记标记并交凭证",
-    "flag": "核实后修约数据或录入手工监测值;停运的,登记停运标记",
-    "mark": "核实标记起止时间;录入手工监测值",
-    "partial": "补传缺少的数值",
-}
 
 
 def make_sheets(report: Report) -> list[Sheet]:
@@ -184,7 +179,7 @@ def _make_summary(report: Report) -> Sheet:
 
 def _name_arrivals(report: Report) -> Iterator[str]:
     kind, _, name = report.arrivals.partition(":")
-    if kind == "local":
+    if report.is_estimate:
         yield "按本网关收到数据的时间计算,是对上级平台考核结果的估算,以上级平台公布的为准"
     elif kind == "upstream":
         yield f"按上级平台 {name} 记录的到达时间和标记计算"
@@ -249,23 +244,38 @@ def _name_period(of: Figure | Spread, report: Report) -> str:
 
 
 def _make_lost_hours(report: Report) -> Sheet:
-    names = {figure.id: figure.name for figure in report.figures if figure.level == "outlet"}
     if report.lost_hours is None:
         return Sheet("丢失小时", _LOST, (), ("未列出丢失小时(计算时加 --explain)",))
-    rows = (_make_lost_row(lost, names.get(lost.outlet, ""), report) for lost in report.lost_hours)
+    rows = (_make_lost_row(lost, report) for lost in report.lost_hours)
     return Sheet("丢失小时", _LOST, rows, () if report.lost_hours else ("没有丢失小时",))
 
 
-def _make_lost_row(lost: LostHour, name: str, report: Report) -> tuple[Any, ...]:
+def _make_lost_row(lost: LostHour, report: Report) -> tuple[Any, ...]:
     hour = lost.hour.astimezone(WIRE_ZONE)
     ends_at = _end_of(hour.date(), lost.stage, report.settings)
-    remedy = _REMEDIES.get(lost.state)
-    if remedy is None:
-        remedy = "即时阶段已无法补救,补全截止前到达的计入补全阶段" if lost.stage == "immediate" else "已无法补救"
-    elif report.now > ends_at:
-        remedy = "已过截止时间"
-    stage, state = STAGE_NAMES[lost.stage], STATE_NAMES.get(lost.state, lost.state)
-    return lost.outlet, name, lost.factor, hour, stage, state, _translate(lost.reason), remedy, ends_at
+    owner = lost.enterprise or ""
+    return (
+        lost.outlet,
+        report.names.get(("outlet", lost.outlet), ""),
+        report.names.get(("enterprise", owner), owner),
+        lost.factor,
+        report.names.get(("factor", lost.factor), ""),
+        hour,
+        STAGE_NAMES[lost.stage],
+        STATE_NAMES.get(lost.state, lost.state),
+        _translate(lost.reason),
+        _find_remedy(lost, ends_at, report),
+        ends_at,
+    )
+
+
+def _find_remedy(lost: LostHour, ends_at: datetime, report: Report) -> str:
+    """Say what still helps an hour at its stage; nothing does once that is closed."""
+    if report.now <= ends_at:
+        return report.remedies.get((lost.stage, lost.state, lost.is_dry), "")
+    if (lost.stage, lost.state) == ("immediate", "late"):
+        return "即时阶段已无法补救,补全截止前到达的计入补全阶段"
+    return "已过截止时间"
 
 
 @lru_cache(maxsize=4096)

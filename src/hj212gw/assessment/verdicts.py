@@ -215,15 +215,57 @@ class StageEnd(NamedTuple):
     closes_at: datetime
 
 
-def explain_mark(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], now: datetime) -> str | None:
-    """Say why a mark does nothing at a stage; None where it is taken into account."""
+class MarkedGroup(NamedTuple):
+    """What a mark is laid on.
+
+    Attributes:
+        factor: code of the catalogue.
+        medium: of its outlet, water or gas.
+        manual: the manual values of its day, whatever became of them.
+    """
+
+    factor: str
+    medium: str
+    manual: tuple[MarkFacts, ...] = ()
+
+
+def explain_mark(
+    mark: MarkFacts, group: MarkedGroup, end: StageEnd, settings: Mapping[str, Any], *, now: datetime
+) -> str | None:
+    """Say why a mark does nothing at a stage, or not all that its kind does; None where it is taken into account."""
+    reason = _explain_alone(mark, end, settings, now)
+    if reason:
+        return reason
+    if mark.effect == "manual":
+        standing = sum(_explain_alone(other, end, settings, now) is None for other in group.manual)
+        least = int(settings.get("manual_min_per_day", 0))
+        return f"only {standing} of {least} manual values that day" if standing < least else None
+    is_let_out = group.medium == "water" and group.factor in settings.get("qc_factors", ())
+    if mark.effect == "standard_check" and not is_let_out:
+        return (
+            "is taken into account as a device mark alone: checks are let out for water and the factors of qc_factors"
+        )
+    return None
+
+
+def _explain_alone(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], now: datetime) -> str | None:
+    """Say why a mark does nothing wherever it is laid."""
+    is_interruption = mark.effect == "interruption"
     reasons = (
         (mark.effect == "none", "this kind changes no rate"),
         (mark.state in ("rejected", "void"), f"it is {mark.state}"),
         (mark.recorded_at > end.closes_at, "it was recorded after the cut-off"),
         (
-            mark.effect == "interruption" and settings.get("interruption") != "excuses",
+            is_interruption and settings.get("interruption") != "excuses",
             "an interruption explains, it does not excuse (setting interruption)",
+        ),
+        (
+            mark.effect == "stop" and settings.get("stop_partial") == "never",
+            "a stop lets no hour out (setting stop_partial = never)",
+        ),
+        (
+            (is_interruption or mark.effect == "not_responsible") and settings.get("not_responsible") == "none",
+            "another's fault lets no hour out (setting not_responsible = none)",
         ),
         (_has_lapsed(mark, settings, now), "its voucher did not come in time"),
     )

@@ -281,7 +281,7 @@ def _print(report: "Report") -> None:
     """Print tables to stdout, and what they are of to stderr."""
     from hj212gw.assessment.documents import to_lost  # noqa: PLC0415 - slow to import
 
-    whose = "local arrivals, an estimate" if report.arrivals == _LOCAL else report.arrivals
+    whose = "local arrivals, an estimate" if report.is_estimate else report.arrivals
     say(
         f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {report.policy.name}, "
         f"at least {float(report.policy.threshold):g} %"

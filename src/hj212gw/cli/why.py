@@ -12,7 +12,7 @@ from hj212gw.cli import options
 from hj212gw.cli.output import plain_text, print_data, print_json, say
 
 if TYPE_CHECKING:
-    from hj212gw.assessment.verdicts import Verdict
+    from hj212gw.assessment.verdicts import StageEnd, Verdict
     from hj212gw.clock import Clock
     from hj212gw.config import Settings
     from hj212gw.store.assessment import Rules
@@ -92,7 +92,7 @@ async def _tell_stage(
     reader: "StoryReader", story: "Story", subject: "Subject", how: tuple[str, "Rules", datetime]
 ) -> _Document:
     """Judge the hour at one stage, by the calculation made now and by what the rates were made of."""
-    from hj212gw.assessment.verdicts import LOST, StageEnd, explain_mark  # noqa: PLC0415 - with asyncpg's modules
+    from hj212gw.assessment.verdicts import LOST, StageEnd  # noqa: PLC0415 - with asyncpg's modules
 
     stage, rules, now = how
     closes_at = _day_end(subject) + (rules.immediate_after if stage == "immediate" else rules.completed_after)
@@ -114,10 +114,21 @@ async def _tell_stage(
         "remedy": remedy,
         "remedy_until": closes_at if remedy else None,
         "state_in_rates": None if kept is None else _judge(kept, story, subject, (rules, now)).state,
-        "marks": {
-            mark["mark_id"]: explain_mark(_to_facts(mark), end, rules.values, now) or "is taken into account"
-            for mark in story.marks
-        },
+        "marks": _explain_marks(story, subject, end, (rules, now)),
+    }
+
+
+def _explain_marks(
+    story: "Story", subject: "Subject", end: "StageEnd", how: tuple["Rules", datetime]
+) -> dict[int, str]:
+    """Say by number what each mark does at a stage."""
+    from hj212gw.assessment.verdicts import MarkedGroup, explain_mark  # noqa: PLC0415 - with asyncpg's modules
+
+    rules, now = how
+    group = MarkedGroup(subject.factor, story.who["medium"], tuple(map(_to_facts, story.manual)))
+    return {
+        mark["mark_id"]: explain_mark(_to_facts(mark), group, end, rules.values, now=now) or "is taken into account"
+        for mark in story.marks
     }
 
 

@@ -66,6 +66,7 @@ class Loss(NamedTuple):
         state: missing, late, flag, mark or partial.
         has_mean: whether the mean is among them.
         is_dry: whether the flow of its outlet came and is zero.
+        enterprise: its outlet was of in that hour, None where the registry does not know.
     """
 
     outlet: str
@@ -78,6 +79,7 @@ class Loss(NamedTuple):
     state: str
     has_mean: bool
     is_dry: bool
+    enterprise: str | None
 
 
 async def read_policies(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -87,13 +89,21 @@ async def read_policies(connection: Connection) -> dict[str, dict[str, Any]]:
 
 
 async def read_names(connection: Connection) -> dict[tuple[str, str], str]:
-    """Read the newest names, by level and id."""
+    """Read the newest names, by level and id; those of factors by `factor` and code."""
     return {(row["level"], row["id"]): row["name"] for row in await connection.fetch(load_query("read_names"))}
 
 
 async def find_sources(connection: Connection) -> list[str]:
     """Return the names of the higher platforms of which there are hours."""
     return [row["source"] for row in await connection.fetch(load_query("find_upstream_sources"))]
+
+
+async def read_remedies(
+    connection: Connection, stages: Sequence[str], states: Sequence[str]
+) -> dict[tuple[str, str, bool], str]:
+    """Read what can be done about a lost hour while its stage is open, by stage, state and whether flow lacked."""
+    rows = await connection.fetch(load_query("read_remedies"), list(stages), list(states))
+    return {(row["stage"], row["state"], row["is_dry"]): row["remedy"] for row in rows}
 
 
 async def find_span(connection: Connection, arrivals: str) -> tuple[date | None, date | None]:

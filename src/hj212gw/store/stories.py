@@ -73,6 +73,7 @@ class Story(NamedTuple):
         readings: what stands.
         history: values that were replaced or came too late to stand.
         marks: that touch the hour.
+        manual: the manual values of its day.
         computed: masks of the calculation made now, by stage.
         kept: masks the rates were made of, by stage; none before the aggregator was there.
     """
@@ -85,6 +86,7 @@ class Story(NamedTuple):
     readings: list[dict[str, Any]]
     history: list[dict[str, Any]]
     marks: list[dict[str, Any]]
+    manual: list[dict[str, Any]]
     computed: dict[str, dict[str, Any]]
     kept: dict[str, dict[str, Any]]
 
@@ -142,6 +144,7 @@ class StoryReader:
             readings,
             history,
             [_with_events(row) for row in await self._fetch("read_hour_marks", *subject, LOCAL)],
+            await self._fetch("read_day_manual", subject.outlet, subject.factor, subject.day, LOCAL),
             await self._compute(subject, rules, now),
             await self._read_masks("hj212.assessed_days", subject),
         )
