@@ -1,3 +1,3 @@
 """A gateway for HJ 212 pollution monitoring data."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
