@@ -533,6 +533,7 @@ def test_bad_lines_compute_nothing(folder):
         (["--from", "2026-03-02", "--to", "2026-03-02"], 2, "is not before"),
         (["--from", "2026-03-05"], 3, "has no day"),
         (["--level", "province"], 2, "province"),
+        (["--arrivals", "upstream:province"], 2, "files have arrivals of their own"),
         (["--xlsx", "/nowhere/x.xlsx"], 2, "is no folder"),
         (["--csv", "/nowhere/x.csv"], 2, "is no folder"),
         (["--range", "--set", "period_figure=mean_of_days"], 3, "ranges are of pooled periods"),

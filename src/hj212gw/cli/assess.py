@@ -115,6 +115,8 @@ def assess(
     calculation, in a database that is gone afterwards: docs/assessment.md describes the files and the settings.
     """
     arrivals = _read_arrivals(arrivals)
+    if from_csv is not None and arrivals != _LOCAL:
+        raise typer.BadParameter("files have arrivals of their own: leave it out", param_hint="--arrivals")
     has_vouchers = from_csv is None and arrivals == _LOCAL
     overrides = _overrides(policy, changes or [], dsn, has_vouchers=has_vouchers)
     settings = options.load(config, overrides, simulated_clock=True)
