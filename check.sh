@@ -19,7 +19,7 @@ make_environment dev
 run ruff format --check "${PYTHON_FOLDERS[@]}"
 run ruff check "${PYTHON_FOLDERS[@]}"
 run mypy
-run pytest -n "${HJ212_TEST_PROCESSES:-2}" --cov --cov-report=term:skip-covered
+run pytest -n "${HJ212_TEST_PROCESSES:-2}" --dist worksteal --cov --cov-report=term:skip-covered
 
 # What cannot be seen from outside is covered whole.
 report=$("$VENV/bin/python" -m coverage report --fail-under=100 --show-missing --skip-covered \
