@@ -228,6 +228,8 @@ class EmbeddedServer:
         if programs.major >= _BUILTIN_LOCALE_MAJOR:
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += [f"--username={USER}", "--auth-local=trust", "--auth-host=reject", "--data-checksums"]
+        if self._options.settings.get("fsync") == "off":  # what need not outlive a crash need not be synced at first
+            command.append("--no-sync")
         with tempfile.TemporaryFile() as output:
             self._process = self._spawn(command, output)
             ended = await _wait_for_exit(self._process, self._options.start_timeout_secs)
