@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -220,25 +220,23 @@ class Database:
 
     def kill(self):
         """End every process of the server at once, as a power cut would."""
-        pids = self._pids()
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.server._process.wait(secs(10))
 
     def freeze(self):
         """Stop every process of the server where it stands."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self):
         """Let them go on."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
-    def _pids(self):
-        """The server's own processes: the one we started and its children."""
+    def _signal(self, number):
+        """Signal the server's own processes: the one we started and its children, which come and go."""
         pid = self.server.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        for each in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
+            with suppress(ProcessLookupError):
+                os.kill(each, number)
 
     async def remove(self):
         """Stop the server and take its files away."""

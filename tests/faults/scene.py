@@ -131,7 +131,7 @@ async def scene(gateway, *, mns=("FAULT000000001", "FAULT000000002"), make=None,
     """Run a gateway with data loggers; at the end all they saw acknowledged is stored once, and the counters agree."""
     await asyncio.to_thread(gateway.start)
     extra = {} if make is None else {"make": make}
-    pause = 0.002 * len(mns)  # as many packets of few as of many
+    pause = 0.005 * len(mns)  # as many packets of few as of many
     loggers = [Logger(mn, gateway.port, pause=pause, **extra) for mn in mns]
     async with running_loggers(loggers):
         told = Scene(gateway, loggers, gateway.ready["dsn"])

@@ -114,9 +114,7 @@ def assess(
     arrivals are an estimate of the province's. With --from-csv a figure is checked from files, by the same
     calculation, in a database that is gone afterwards: docs/assessment.md describes the files and the settings.
     """
-    arrivals = _read_arrivals(arrivals)
-    if from_csv is not None and arrivals != _LOCAL:
-        raise typer.BadParameter("files have arrivals of their own: leave it out", param_hint="--arrivals")
+    arrivals = _read_arrivals(arrivals, from_csv)
     has_vouchers = from_csv is None and arrivals == _LOCAL
     overrides = _overrides(policy, changes or [], dsn, has_vouchers=has_vouchers)
     settings = options.load(config, overrides, simulated_clock=True)
@@ -143,11 +141,13 @@ def _names(kind: type[Level] | type[Stage]) -> tuple[str, ...]:
     return tuple(member.value for member in kind)[:-1]
 
 
-def _read_arrivals(text: str) -> str:
+def _read_arrivals(text: str, from_csv: Path | None) -> str:
     from hj212gw.registry.cells import parse_id  # noqa: PLC0415 - slow to import
 
     if text == _LOCAL:
         return text
+    if from_csv is not None:
+        raise typer.BadParameter("files have arrivals of their own: leave it out", param_hint="--arrivals")
     kind, colon, name = text.partition(":")
     try:
         if f"{kind}{colon}" == _UPSTREAM:
