@@ -99,7 +99,7 @@ def new_database(server_dsn, template=None):
     """Make a database, empty or a copy of another, dropped afterwards."""
     name = f"hj212_test_{secrets.token_hex(6)}"
     dsn = with_database(server_dsn, name)
-    asyncio.run(execute(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'} {HOW_TO_COPY}"))
+    asyncio.run(execute(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} {HOW_TO_COPY}"))
     try:
         if TIMESCALE_DSN:
             asyncio.run(execute(dsn, "CREATE EXTENSION IF NOT EXISTS timescaledb"))
