@@ -42,6 +42,7 @@ async def ask(connection):
 async def old_dsn(empty_dsn):
     """A database as version 0.1.0 left it."""
     connection = await asyncpg.connect(empty_dsn)
+    await connection.execute("DROP EXTENSION IF EXISTS timescaledb CASCADE")  # its tables were native partitions
     for role in ROLES:  # of the server, so not in the dump of a database
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
             await connection.execute(f"CREATE ROLE {role} NOLOGIN")

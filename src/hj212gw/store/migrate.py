@@ -139,11 +139,12 @@ async def check_schema(connection: Connection) -> None:
 
 
 async def _prepare(connection: Connection) -> None:
-    """Make room for the list of migrations; take TimescaleDB where the server brings it."""
+    """Make room for the list of migrations; take TimescaleDB where the server brings it and no tables are there yet."""
     # Its library's own setting tells that it is preloaded: that list itself only superusers may read.
     usable = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
         " AND EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers')"
+        " AND NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('hj212.packets') AND relkind = 'p')"
     )
     if usable:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
