@@ -195,7 +195,10 @@ async def count_bare(connection, pid, scope):
 
 async def compute(connection, pid, scope, rules):
     """Compute a scope as the aggregator does; return what was spent up to the groups, and until the figures are kept."""
-    stale = [StaleDay(None, scope.from_day, "bench")]
+    stale = [
+        StaleDay(None, scope.from_day + timedelta(days=n), "data came; first look")
+        for n in range((scope.to_day - scope.from_day).days)
+    ]
     async with connection.transaction():
         watch = Watch(pid)
         await begin_days(connection)

@@ -14,11 +14,13 @@ _TAKEN_AT_A_TIME = 20_000  # dirty rows
 _PERIODS = (("month", "day"), ("quarter", "month"), ("year", "month"))
 _MOST_REASONS = 8  # of one figure
 _FIGURE = "level, id, period, period_start"
+_ID = 'text COLLATE "C"'
 _TABLES = (
     "changed_days (outlet text, day date, PRIMARY KEY (outlet, day))",
     "changed_rates (level text, id text, period text, period_start date)",
     "rate_scope (level text, id text, period_start date)",
-    f"rate_reasons (level text, id text, period text, period_start date, reasons text, PRIMARY KEY ({_FIGURE}))",
+    # Collated like the figures it is looked up for, else no index is used.
+    f"rate_reasons (level text, id {_ID}, period text, period_start date, reasons text, PRIMARY KEY ({_FIGURE}))",
 )
 
 
