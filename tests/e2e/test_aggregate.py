@@ -94,7 +94,7 @@ async def test_database_is_killed_meanwhile(database):
 
 
 async def test_up_keeps_rates(serve, dsn, connection):
-    """From a data logger's hour data to v_rates, without anybody asking."""
+    """From a data logger's hour data to v_rates, without anybody asking; after noon it is too late for the other stage."""
     yesterday = (
         (datetime.now(UTC) - timedelta(days=1)).astimezone(WIRE_ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
     )
@@ -112,7 +112,7 @@ async def test_up_keeps_rates(serve, dsn, connection):
 
         async def row():
             return await connection.fetchrow(
-                "SELECT * FROM hj212.v_rates WHERE level = 'city' AND period = 'day' AND stage = 'immediate'"
+                "SELECT * FROM hj212.v_rates WHERE level = 'city' AND period = 'day' AND stage = 'completed'"
                 " AND policy = 'national_platform_v2' AND period_start = $1 AND groups_received = 24", yesterday.date()
             )  # fmt: skip
 
