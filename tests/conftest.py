@@ -148,6 +148,14 @@ def empty_dsn(postgres_server_dsn):
         yield dsn
 
 
+@contextmanager
+def prepared_database(server_dsn, template, prepare):
+    """A database that a coroutine function of its DSN has prepared, for tests that share it."""
+    with new_database(server_dsn, template) as dsn:
+        asyncio.run(prepare(dsn))
+        yield dsn
+
+
 @asynccontextmanager
 async def undone(dsn, **settings):
     """A connection in a transaction that is undone at the end, so that tests can share a database."""

@@ -1,12 +1,10 @@
 """What tests of the assessment share."""
 
-import asyncio
-
 import asyncpg
 import pytest
 from tests.assessment import city
 from tests.assessment.database import Calculator
-from tests.conftest import new_database
+from tests.conftest import new_database, prepared_database
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +21,7 @@ def calculator(postgres_server_dsn, schema_template):
 @pytest.fixture(scope="module")
 def module_dsn(postgres_server_dsn, schema_template):
     """A database of the module's own with the city registered, dropped afterwards."""
-    with new_database(postgres_server_dsn, schema_template) as dsn:
-        asyncio.run(_found(dsn))
+    with prepared_database(postgres_server_dsn, schema_template, _found) as dsn:
         yield dsn
 
 

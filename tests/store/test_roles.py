@@ -1,11 +1,10 @@
 """What each of the four database roles cannot do, over every table, view and function there is."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from tests.conftest import new_database, undone
+from tests.conftest import prepared_database, undone
 
 from hj212gw.store.migrate import migrate
 
@@ -42,8 +41,7 @@ WHERE p.pronamespace = 'hj212'::regnamespace AND p.prosecdef AND has_function_pr
 @pytest.fixture(scope="module")
 def secret_dsn(postgres_server_dsn, schema_template):
     """A migrated database that holds secrets."""
-    with new_database(postgres_server_dsn, schema_template) as dsn:
-        asyncio.run(prepare(dsn))
+    with prepared_database(postgres_server_dsn, schema_template, prepare) as dsn:
         yield dsn
 
 

@@ -1,12 +1,11 @@
 """What analysts see of a reading: its outlet, factor, unit, period and the values beside the usual ones."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from tests.conftest import new_database, undone
+from tests.conftest import prepared_database, undone
 
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.store.migrate import load_migrations, migrate
@@ -43,8 +42,7 @@ TABLES = {"2051": "readings_minute", "2061": "readings_hour", "2031": "readings_
 @pytest.fixture(scope="module")
 def registered_dsn(postgres_server_dsn, schema_template):
     """A migrated database with a registry and the numbers of its data loggers."""
-    with new_database(postgres_server_dsn, schema_template) as dsn:
-        asyncio.run(prepare(dsn))
+    with prepared_database(postgres_server_dsn, schema_template, prepare) as dsn:
         yield dsn
 
 

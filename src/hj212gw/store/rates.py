@@ -14,12 +14,12 @@ _TAKEN_AT_A_TIME = 20_000  # dirty rows
 _PERIODS = (("month", "day"), ("quarter", "month"), ("year", "month"))
 _MOST_REASONS = 8  # of one figure
 _FIGURE = "level, id, period, period_start"
-_ID = 'text COLLATE "C"'
+_ID = 'text COLLATE "C"'  # like the ids they are looked up by, else no index is used
 _TABLES = (
     "changed_days (outlet text, day date, PRIMARY KEY (outlet, day))",
     "changed_rates (level text, id text, period text, period_start date)",
+    f"day_owners (outlet {_ID}, day date, medium text, enterprise {_ID}, county text, PRIMARY KEY (outlet, day))",
     "rate_scope (level text, id text, period_start date)",
-    # Collated like the figures it is looked up for, else no index is used.
     f"rate_reasons (level text, id {_ID}, period text, period_start date, reasons text, PRIMARY KEY ({_FIGURE}))",
 )
 
@@ -114,6 +114,8 @@ async def roll_up(connection: Connection, now: datetime, city: str, stale: list[
     if not count:
         return 0
     await connection.execute("ANALYZE changed_days")
+    await connection.execute(load_query("find_owners"))
+    await connection.execute("ANALYZE day_owners")
     why = await _note_reasons(connection, city, stale)
     await connection.execute(load_query("scope_outlet_days"))
     await connection.execute(load_query("rate_outlet_days"))

@@ -10,11 +10,8 @@ WITH given AS (
     SELECT p.period, date_trunc(p.period, g.day::timestamp)::date AS period_start, b.level, b.id,
            array_agg(DISTINCT g.reason ORDER BY g.reason) AS reasons
     FROM given g
-    LEFT JOIN hj212.current_outlets o ON o.outlet = g.outlet AND o.valid_from < hj212.day_start(g.day + 1)
-        AND (o.valid_to IS NULL OR o.valid_to >= hj212.day_start(g.day + 1))
-    LEFT JOIN hj212.current_enterprises e ON e.enterprise = o.enterprise AND e.valid_from < hj212.day_start(g.day + 1)
-        AND (e.valid_to IS NULL OR e.valid_to >= hj212.day_start(g.day + 1))
-    CROSS JOIN LATERAL (VALUES ('outlet', g.outlet), ('enterprise', o.enterprise), ('county', coalesce(o.county, e.county)),
+    LEFT JOIN day_owners o ON o.outlet = g.outlet AND o.day = g.day
+    CROSS JOIN LATERAL (VALUES ('outlet', g.outlet), ('enterprise', o.enterprise), ('county', o.county),
                                ('city', $4)) AS b (level, id)
     CROSS JOIN (VALUES ('day'), ('month'), ('quarter'), ('year')) AS p (period)
     WHERE b.id IS NOT NULL
