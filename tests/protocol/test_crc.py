@@ -15,11 +15,12 @@ def test_the_fold_is_taken_where_the_extension_is_missing(monkeypatch: pytest.Mo
 
 
 def test_the_extension_is_used_where_it_is_there() -> None:
-    """The routine in C and the fold agree on a data segment of the largest size."""
+    """The routine in C and the fold agree for every remainder of the fold, up to a data segment of the largest size."""
     segment = bytes(range(256)) * 4
     state = crc._load_state_function()
     assert state is not crc._fold_state
-    assert state(segment) == crc._fold_state(segment)
+    for length in (*range(1, 18), 1023, 1024):
+        assert state(segment[:length]) == crc._fold_state(segment[:length])
 
 
 def test_only_256_values_exist() -> None:

@@ -117,6 +117,7 @@ def test_groups_are_written_in_utf_8() -> None:
     [
         ("", "1"), ("a=b", "1"), ("a;b", "1"), ("a,b", "1"), ("a&&", "1"), (" a", "1"), ("a\n", "1"), ("a", "1;2"),
         ("a", "1,2"), ("a", "&&"), ("a", "//cut"), ("a", "//"), ("a", "///"), ("a", "//a//;b//"), ("a", "b=//c"),
+        ("a\0", "1"), ("a", "1\0"), ("a", "//x\0//"),
     ],
 )  # fmt: skip
 def test_what_would_be_read_as_something_else_is_not_written(name: str, value: str) -> None:

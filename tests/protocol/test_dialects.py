@@ -26,7 +26,7 @@ from hj212gw.protocol import (
     parse_packet,
 )
 from hj212gw.protocol.cipher import decrypt_area
-from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, DialectOf, find_mn
+from hj212gw.protocol.dialects import CIPHER_PRINTED, SLUGS, DialectOf, Opened, find_mn
 
 SMALL = 64
 MN = own.MN
@@ -448,6 +448,13 @@ def test_a_key_is_never_shown() -> None:
     for text in (repr(KEY), str(KEY), f"{KEY}", repr(Dialect(keys=(KEY,)))):
         assert "2026" in text
         assert "0123456789abcdef" not in text
+
+
+@pytest.mark.parametrize(("trailer", "warnings"), [(b"\r\n", ()), (b"\n", ("lf_only",)), (b"", ("no_crlf",))])
+def test_a_frame_of_the_standard_is_opened_again_with_its_warnings(trailer: bytes, warnings: tuple[str, ...]) -> None:
+    """What was said of its trailer when it came is said when it is replayed."""
+    raw = encode_frame_as(make_segment(), Dialect()).removesuffix(b"\r\n") + trailer
+    assert open_frame(raw) == Opened(make_segment(), b"", warnings)
 
 
 def test_a_frame_opened_by_another_dialect_is_refused() -> None:

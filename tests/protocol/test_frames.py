@@ -137,6 +137,17 @@ def test_a_frame_inside_one_with_a_wrong_crc_is_found() -> None:
     assert second == Frame(SEGMENT, FRAME, 8)
 
 
+def test_a_frame_inside_one_that_ends_with_it_is_the_one_meant() -> None:
+    """Log text that holds a whole frame goes on behind it; a header from noise does not, even with a right CRC."""
+    fillers = (b"A%03x" % number for number in range(0x1000))
+    outer = (filler + FRAME[:-6] for filler in fillers)
+    segment = next(segment for segment in outer if crc_text(segment) == FRAME[-6:-2])
+    first, second = run(lie(len(segment), segment))
+    assert isinstance(first, Discard)
+    assert (first.reason, first.detail) == ("length", "the frame that starts at byte 10 ends at the same byte")
+    assert second == Frame(SEGMENT, FRAME, 10)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 6])
 def test_a_crc_that_lacks_digits_does_not_take_the_next_frames_mark(cut: int) -> None:
     """Some formatters do not pad; without CR LF the next ## follows at once."""

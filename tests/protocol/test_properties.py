@@ -368,6 +368,37 @@ def test_shape_is_understood_once_it_came_a_few_times() -> None:
     assert shapes.pick_values(cps[0].replace(b"=N", b"=?")) is None
 
 
+@pytest.mark.parametrize(
+    "cp",
+    [
+        b"DataTime=20260301080000",
+        b"w01018-Rtd=1,w01018-Flag=N",
+        b"DataTime=20260301080000;w01018-Rtd =1",
+        b"DataTime=20260301080000;w01\x00018-Rtd=1",
+        b"DataTime=20260301080000;%b-Rtd=1" % (b"w" * 61),
+        b"DataTime=20260301080000;w01018-Rtd=1,w01018=2",
+        b"DataTime=20260301080000;w01018-Rtd=1;i11001-Info=//x//",
+        b"DataTime=20260301080000;w01018-Rtd=1;DataTime=20260301090000",
+        b"DataTime=20260301080000;w01018-Rtd=1=2",
+        b"DataTime=20260301080000;\xb3-Rtd=1",
+    ],
+)
+def test_shape_that_may_mean_more_is_left_to_the_plain_way(cp: bytes) -> None:
+    """However often it comes."""
+    shapes = Shapes(learn_after=1)
+    assert [shapes.pick_values(cp) for _ in range(2)] == [None, None]
+    assert len(shapes) == 1
+
+
+def test_factor_named_twice_gives_two_rows_by_shape_too() -> None:
+    """In the order sent, as the plain way reads them."""
+    cp = b"DataTime=20260301080000;w01018-Rtd=1,w01018-Flag=N;w01018-Rtd=2,w01018-Flag=D"
+    values = Shapes(learn_after=1).pick_values(cp)
+    assert values is not None
+    assert values.make_readings() == parse_readings(cp)
+    assert [reading.nth for reading in values.make_readings().rows] == [0, 1]
+
+
 UNITS: list[Callable[[int], bytes]] = [
     lambda _: b"##4000AA",
     lambda _: b"##3994AA&&",

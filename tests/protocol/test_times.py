@@ -1,12 +1,20 @@
 """Tests of wire times."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hj212gw.protocol.times import WIRE_ZONE, format_data_time, format_qn, parse_data_time, parse_qn
+from hj212gw.protocol.times import (
+    WIRE_ZONE,
+    format_data_time,
+    format_qn,
+    local_day,
+    parse_data_time,
+    parse_qn,
+    start_of,
+)
 
 MOMENT = datetime(2026, 3, 1, 0, 15, 7, 123000, UTC)
 
@@ -15,6 +23,14 @@ def test_wire_time_is_eight_hours_ahead_of_utc() -> None:
     """QN and DataTime are Beijing time, whatever the zone of the machine."""
     assert parse_qn("20260301081507123") == MOMENT
     assert parse_data_time("20260301081507") == MOMENT.replace(microsecond=0)
+
+
+def test_a_local_day_begins_at_16_of_the_day_before_in_utc() -> None:
+    """So the last microsecond before belongs to the day before."""
+    begin = start_of(date(2026, 3, 1))
+    assert begin == datetime(2026, 2, 28, 16, tzinfo=UTC)
+    assert local_day(begin) == date(2026, 3, 1)
+    assert local_day(begin - timedelta(microseconds=1)) == date(2026, 2, 28)
 
 
 def test_times_are_written_as_they_are_read() -> None:
