@@ -341,6 +341,21 @@ def test_table_and_csv(folder, tmp_path):
     assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
 
 
+def test_what_is_listed_and_not_counted_is_told(folder):
+    """An outlet whose factors are all shown only has no row, and would otherwise be missing without a word."""
+    folder.list_outlet("W1", {"w01018": 1, "w00000": 1})
+    folder.list_outlet("W2", {"w01001": 1})
+    folder.send("W1", "w01018", range(24))
+    document = run_folder(folder).document
+    assert document["not_counted"] == [{"outlet": "W1", "factor": "w00000"}, {"outlet": "W2", "factor": "w01001"}]
+    assert {row["id"] for row in document["rows"] if row["level"] == "outlet"} == {"W1"}
+    told = "listed and not counted (setting uncounted_factors): W1 w00000, W2 w01001\n"
+    assert told in run("--from-csv", folder.path, *NOW).stderr
+    counted = run_folder(folder, "--set", "uncounted_factors=")
+    assert counted.document["not_counted"] == []
+    assert counted.row("completed", id_="W2")["expected_groups"] == 24
+
+
 def test_workbook(folder, tmp_path):
     """A workbook is whole, with lost hours and ranges; in a folder its name says what it is of."""
     folder.list_outlet("W1", {"w01018": 1})

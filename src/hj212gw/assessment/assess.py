@@ -39,6 +39,7 @@ from hj212gw.store.figures import (
     read_open_questions,
     read_policies,
     read_remedies,
+    read_uncounted,
 )
 from hj212gw.store.pool import Connection
 
@@ -127,6 +128,7 @@ class _Run:
         self._grouping = grouping._replace(by_day=by_day)
         self._pools: dict[Key, Pool] = {}
         self._lost: list[LostHour] = []
+        self._uncounted: set[tuple[str, str]] = set()
         self._ranges = Ranges(settings, self._manner, question.city)
 
     async def compute(self, first: date, end: date) -> None:
@@ -136,6 +138,7 @@ class _Run:
         await compute_days(self._connection, scope, self._rules)
         cells = await read_cells(self._connection, self._grouping)
         pool_cells(cells, question.city, self._pools)
+        self._uncounted |= await read_uncounted(self._connection, question.settings.uncounted_factors)
         if question.has_lost_hours:
             async for loss in read_losses(self._connection, self._rules, question.stages):
                 self._lost.append(to_lost_hour(loss, self._rules))
@@ -161,6 +164,7 @@ class _Run:
             spreads=[self._make_spread(figure) for figure in figures] if question.has_ranges else None,
             varied=self._ranges.varied,
             names=names,
+            uncounted=sorted(self._uncounted),
         )
 
     def _make_figure(self, key: Key, to_day: date, names: dict[tuple[str, str], str]) -> Figure:

@@ -34,6 +34,7 @@ def to_document(report: Report) -> dict[str, Any]:
         },
         "settings": report.settings,
         "rows": [to_row(report, figure) for figure in report.figures],
+        "not_counted": [{"outlet": outlet, "factor": factor} for outlet, factor in report.uncounted],
     }
     if report.lost_hours is not None:
         document["lost_hours"] = [to_lost(lost) for lost in report.lost_hours]

@@ -110,6 +110,8 @@ class Report(NamedTuple):
         names: the newest, by level and id, whoever has a figure; of factors by `factor` and code.
         remedies: in Chinese, what can be done about a lost hour while its stage is open, by stage, state and whether
             there was no flow.
+        uncounted: outlets and factors of the base list that are shown and not counted (assessment.md section 12,
+            question 11).
     """
 
     figures: list[Figure]
@@ -126,6 +128,7 @@ class Report(NamedTuple):
     varied: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - of a tuple, never changed
     names: Mapping[tuple[str, str], str] = MappingProxyType({})
     remedies: Mapping[tuple[str, str, bool], str] = MappingProxyType({})
+    uncounted: Sequence[tuple[str, str]] = ()
 
     @property
     def is_estimate(self) -> bool:

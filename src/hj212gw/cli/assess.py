@@ -25,6 +25,7 @@ _ROLE = "hj212_aggregator"
 _STATEMENT_SECS = 3600.0
 _COLUMNS = ("level", "id", "name", "from", "stage", "T %", "V %", "TV %", "passed", "due", "valid", "left out", "note")
 _LOST_COLUMNS = ("outlet", "factor", "hour", "stage", "state", "reason")
+_NAMED = 5
 _RANGE_COLUMNS = ("level", "id", "from", "stage", "TV %", "lowest %", "by", "highest %", "by ")
 
 
@@ -288,6 +289,8 @@ def _print(report: "Report") -> None:
         f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {report.policy.name}, "
         f"at least {float(report.policy.threshold):g} %"
     )
+    if report.uncounted:
+        say(_name_uncounted(report.uncounted))
     print_table(_COLUMNS, [_to_cells(report, figure) for figure in report.figures])
     if report.spreads is not None:
         print_data("")
@@ -296,6 +299,13 @@ def _print(report: "Report") -> None:
     if report.lost_hours is not None:
         print_data("")
         print_table(_LOST_COLUMNS, [tuple(to_lost(lost).values()) for lost in report.lost_hours])
+
+
+def _name_uncounted(uncounted: Sequence[tuple[str, str]]) -> str:
+    """Say what of the base list has no part in the figures, some by name."""
+    named = ", ".join(f"{plain_text(outlet)} {plain_text(factor)}" for outlet, factor in uncounted[:_NAMED])
+    more = f" and {len(uncounted) - _NAMED} more" if len(uncounted) > _NAMED else ""
+    return f"listed and not counted (setting uncounted_factors): {named}{more}"
 
 
 def _to_cells(report: "Report", figure: "Figure") -> tuple[Any, ...]:

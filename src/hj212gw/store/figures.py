@@ -124,6 +124,12 @@ async def read_cells(connection: Connection, grouping: Grouping) -> list[Cell]:
     return [_to_cell(tuple(row)) for row in rows]
 
 
+async def read_uncounted(connection: Connection, factors: Sequence[str]) -> set[tuple[str, str]]:
+    """Tell which outlets and factors of `base_days` some of the factors leave out, in its transaction."""
+    query = "SELECT DISTINCT outlet, factor FROM base_days WHERE factor = ANY ($1::text[])"
+    return {(row["outlet"], row["factor"]) for row in await connection.fetch(query, list(factors))}
+
+
 async def read_losses(connection: Connection, rules: Rules, stages: Sequence[str]) -> AsyncIterator[Loss]:
     """Yield the lost hours of `computed_days`, by outlet, hour, factor and stage, in its transaction."""
     query = load_query("read_lost_hours")
