@@ -118,7 +118,11 @@ async def test_up_keeps_rates(serve, dsn, connection):
 
         rate = await wait_until(row, 60)
         assert (rate["expected_groups"], rate["valid_groups"], rate["effective"], rate["passed"]) == (24, 24, 1.0, True)
-        assert gateway.metrics()["hj212gw_loggers_registered"] == 1
+
+        async def is_counted():  # after the figures
+            return gateway.metrics()["hj212gw_loggers_registered"] == 1
+
+        await wait_until(is_counted)
     code, _, err = run_cli("aggregate", "--once", "--dsn", dsn)
     assert (code, "figures changed: 0" in err) == (0, True), err
 
