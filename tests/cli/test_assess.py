@@ -379,8 +379,8 @@ def test_workbook_says_what_helps_at_each_stage(folder, tmp_path):
     heading, *rows = load_workbook(target)["丢失小时"].iter_rows(values_only=True)
     rows = [dict(zip(heading, row, strict=True)) for row in rows]
     assert [(row["阶段"], row["补救办法"]) for row in rows] == [
-        ("即时", "补传该小时数据；如属停运或非排污单位责任，申报标记"),
-        ("补全", "补传该小时数据；如属停运或非排污单位责任，申报标记；或录入手工监测值"),
+        ("即时", "补传该小时数据；如属停运、标样核查或非排污单位责任，申报标记"),
+        ("补全", "补传该小时数据；如属停运、标样核查或非排污单位责任，申报标记；或录入手工监测值"),
     ]
     assert [(row["名称"], row["企业"], row["因子名称"]) for row in rows] == [("W1", "E1", "化学需氧量")] * 2
 

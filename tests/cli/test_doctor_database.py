@@ -224,6 +224,21 @@ def test_columnstore_of_this_database_is_told(run, postgres_dsn, monkeypatch, ca
         assert status["columnstore"] == checks["columnstore"]["detail"]
 
 
+def test_status_is_told_in_lines(postgres_dsn, monkeypatch, capsys):
+    """A line a fact, a line a table, the assessment's among them; no notation of Python."""
+    prepare(postgres_dsn)
+    monkeypatch.setattr("sys.argv", ["hj212gw", "db", "status", "--dsn", postgres_dsn])
+    with pytest.raises(SystemExit):
+        cli.main()
+    lines = capsys.readouterr().out.splitlines()
+    told = dict(line.split(maxsplit=1) for line in lines if not line.startswith("bytes of"))
+    assert (told["pending"], told["is_newer"]) == ("none", "no")
+    sizes = {line.split()[2]: line.split()[3] for line in lines if line.startswith("bytes of")}
+    assert {"packets", "readings_hour", "rate_counts", "assessed_days"} <= set(sizes)
+    assert all(size.replace(",", "").isdecimal() for size in sizes.values())
+    assert not any(char in "{}[]" for line in lines for char in line)
+
+
 async def test_daily_growth_is_read_off_the_newest_partitions(postgres_dsn):
     """A day's packets and what they take, about."""
     connection = await asyncpg.connect(postgres_dsn)

@@ -192,6 +192,28 @@ async def test_losses_add_up_to_the_counts(postgres_dsn, connection, changed, st
         assert (row["values"], row["groups"]) == (row["values_lost"], row["groups_lost"])
 
 
+@pytest.mark.parametrize(
+    ("state", "is_dry", "english", "chinese"),
+    [
+        ("missing", False, ("send the hour again", "declare a stop", "standard-sample check", "not the enterprise's"), ("补传", "停运", "标样核查", "非排污单位责任")),
+        ("late", False, ("declare a stop", "standard-sample check", "not the enterprise's"), ("停运", "标样核查", "非排污单位责任")),
+        ("flag", False, ("corrected values", "declare a stop", "standard-sample check", "not the enterprise's"), ("更正", "停运", "标样核查", "非排污单位责任")),
+        ("flag", True, ("declare the stop",), ("停运",)),
+        ("mark", False, ("end or void", "declare the stop"), ("作废", "停运")),
+        ("partial", False, ("all its values",), ("全部数值",)),
+    ],
+)  # fmt: skip
+async def test_remedy_names_each_mark_that_takes_an_hour_out(connection, state, is_dry, english, chinese):
+    """Whatever came or did not come: a stop that nobody declared is the usual reason of a flag F."""
+    for stage, manual, by_hand in (("immediate", False, False), ("completed", True, True)):
+        told, told_zh = await connection.fetchrow(
+            "SELECT hj212.remedy_of($1, $2, $3), hj212.remedy_zh_of($1, $2, $3)", stage, state, is_dry
+        )
+        assert all(word in told for word in english)
+        assert all(word in told_zh for word in chinese)
+        assert (("manual values" in told), ("手工" in told_zh)) == (manual, by_hand)
+
+
 async def test_what_can_be_done_and_until_when(postgres_dsn, connection):
     """Until noon of the next day at the first stage, until the end of the tenth day at the second, then nothing."""
     await prepare_losses(postgres_dsn, connection)

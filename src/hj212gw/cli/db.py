@@ -47,8 +47,12 @@ def status_command(config: options.Config = None, dsn: options.Dsn = None, as_js
     if as_json:
         print_json(status)
         return
+    tables = status.pop("tables")
+    status["is_newer"] = "yes: this version is older than the schema" if status["is_newer"] else "no"
     for name, value in status.items():
-        print_data(f"{name:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+        print_data(f"{name:<16}{(', '.join(value) or 'none') if isinstance(value, list) else value}")
+    for name, size in tables.items():
+        print_data(f"{'bytes of':<16}{name:<20}{size:>16,}")
 
 
 @_db.command("upgrade-embedded")

@@ -25,7 +25,7 @@ class Engine(NamedTuple):
         server: its version.
         timescaledb: version of the extension, None where it is not installed.
         database_bytes: size of the database.
-        table_bytes: size of each time series with all its partitions or chunks.
+        table_bytes: size of each time series with all its partitions or chunks, and of the assessment's tables.
         warning: what an operator has to do about the versions, "" where nothing.
         outlook: what has to be done before the server's next update, "" where nothing.
         obstacle: why there is no columnstore, a key of `OBSTACLES`; "" where there is one.
