@@ -14,6 +14,11 @@ WHERE level = 'city' AND policy = 'national_platform_v2' AND stage = '$stage'
                                  ('year', date_trunc('year', {_TODAY}::timestamp)::date))"""
 _OUTLETS = """
 SELECT outlet FROM hj212.v_outlets WHERE county IN ($county) AND enterprise IN ($enterprise)"""
+# A rate is cut after the second decimal of its percentage, never rounded up (assessment.md section 4); Grafana rounds.
+_CUT = "(floor(({})::numeric * 10000) / 10000)::double precision"
+_RATES = ", ".join(f"{_CUT.format(name)} AS {name}" for name in ("effective", "transmission", "validity"))
+_EFFECTIVE = _CUT.format("max(effective) FILTER (WHERE {})")
+_ABOVE = _CUT.format("max(effective - threshold / 100) FILTER (WHERE {})")
 _BIN = "date_bin(greatest('$__interval'::interval, '30 s'), {}, timestamptz '2000-01-01 00:00+08')"
 
 VARIABLES = {
@@ -29,29 +34,29 @@ FROM hj212.v_hourly WHERE outlet = '$outlet' AND data_time > now() - interval '7
 CITY = {
     "loggers online": f"""SELECT count(*) FILTER (WHERE connected) AS "online · 在线", count(*) AS "registered · 登记"
 FROM hj212.v_loggers WHERE registered AND outlet IN ({_OUTLETS})""",
-    "rates": f"""SELECT max(effective) FILTER (WHERE period = 'day') AS "today · 今日",
-       max(effective) FILTER (WHERE period = 'month') AS "month · 本月",
-       max(effective) FILTER (WHERE period = 'year') AS "year · 本年"{_CITY_RATES}""",
-    "above target": f"""SELECT max(effective - threshold / 100) FILTER (WHERE period = 'day') AS "today · 今日",
-       max(effective - threshold / 100) FILTER (WHERE period = 'month') AS "month · 本月",
-       max(effective - threshold / 100) FILTER (WHERE period = 'year') AS "year · 本年"{_CITY_RATES}""",
-    "rates of days": f"""SELECT hj212.day_start(period_start) AS time, effective, transmission, validity,
+    "rates": f"""SELECT {_EFFECTIVE.format("period = 'day'")} AS "today · 今日",
+       {_EFFECTIVE.format("period = 'month'")} AS "month · 本月",
+       {_EFFECTIVE.format("period = 'year'")} AS "year · 本年"{_CITY_RATES}""",
+    "above target": f"""SELECT {_ABOVE.format("period = 'day'")} AS "today · 今日",
+       {_ABOVE.format("period = 'month'")} AS "month · 本月",
+       {_ABOVE.format("period = 'year'")} AS "year · 本年"{_CITY_RATES}""",
+    "rates of days": f"""SELECT hj212.day_start(period_start) AS time, {_RATES},
        (threshold / 100)::double precision AS target
 FROM hj212.v_rates
 WHERE level = 'city' AND policy = 'national_platform_v2' AND stage = '$stage' AND period = 'day'
   AND period_start {_DAYS}
 ORDER BY 1""",
-    "counties": f"""SELECT id AS county, effective, transmission, validity, expected_groups, valid_groups
+    "counties": f"""SELECT id AS county, {_RATES}, expected_groups, valid_groups
 FROM hj212.v_rates
 WHERE level = 'county' AND policy = 'national_platform_v2' AND stage = '$stage' AND period = 'month'
   AND period_start = date_trunc('month', {_TODAY}::timestamp)::date AND id IN ($county)
-ORDER BY effective""",
-    "worst outlets": f"""SELECT id AS outlet, name, effective, transmission, validity,
+ORDER BY v_rates.effective""",
+    "worst outlets": f"""SELECT id AS outlet, name, {_RATES},
        expected_groups - valid_groups AS lost_groups
 FROM hj212.v_rates
 WHERE level = 'outlet' AND policy = 'national_platform_v2' AND stage = '$stage' AND period = 'month'
   AND period_start = date_trunc('month', {_TODAY}::timestamp)::date AND expected_groups > 0 AND id IN ({_OUTLETS})
-ORDER BY effective LIMIT 20""",
+ORDER BY v_rates.effective LIMIT 20""",
     "lost hours by reason": f"""SELECT hj212.day_start(day) AS time, state AS metric, count(*) AS value
 FROM hj212.v_lost_hours
 WHERE stage = '$stage' AND day {_DAYS} AND outlet IN ({_OUTLETS})
@@ -77,8 +82,8 @@ OUTLET = {
        l.clock_skew_secs
 FROM hj212.v_outlets o LEFT JOIN hj212.v_loggers l USING (outlet)
 WHERE o.outlet = '$outlet' ORDER BY o.valid_from DESC NULLS LAST LIMIT 5""",
-    "rates": f"""SELECT max(effective) FILTER (WHERE stage = 'immediate') AS "immediate · 即时",
-       max(effective) FILTER (WHERE stage = 'completed') AS "completed · 补全"
+    "rates": f"""SELECT {_EFFECTIVE.format("stage = 'immediate'")} AS "immediate · 即时",
+       {_EFFECTIVE.format("stage = 'completed'")} AS "completed · 补全"
 FROM hj212.v_rates
 WHERE level = 'outlet' AND id = '$outlet' AND policy = 'national_platform_v2' AND period = 'month'
   AND period_start = date_trunc('month', {_TODAY}::timestamp)::date""",

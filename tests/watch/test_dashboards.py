@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import math
 import os
 import re
 import secrets
@@ -219,6 +220,33 @@ async def test_sql_panel(filled, question):
     if {"time", "metric", "value"} <= set(rows[0].keys()):
         assert all(row["time"] is not None and row["metric"] is not None for row in rows)
     assert not IS_LONG or took < QUICK_SECS, took
+
+
+@pytest.mark.slow
+async def test_rates_are_cut_not_rounded(filled):
+    """94.996 % is below 95 and must not be shown as 95.00: a panel gets no more than two decimals of a percentage."""
+    dsn, now = filled
+    connection = await connect_as_analyst(dsn)
+    try:
+        values = await find_values(connection, "city", outlet=await find_busiest(dsn, now), now=now)
+        (question,) = [
+            each for each in questions(OF_POSTGRES) if each.title == "Worst outlets of the month · 本月最差排放口 A"
+        ]
+        shown = await connection.fetch(expand(question.text, question.since, values, now))
+        exact = await connection.fetch(
+            "SELECT id, effective, transmission, validity FROM hj212.v_rates WHERE level = 'outlet' AND period = 'month'"
+            " AND policy = 'national_platform_v2' AND stage = $1"
+            " AND period_start = date_trunc('month', hj212.local_day($2)::timestamp)::date",
+            values["stage"], now,
+        )  # fmt: skip
+    finally:
+        await connection.close()
+    known = {row["id"]: row for row in exact}
+    pairs = [
+        (row[name], known[row["outlet"]][name]) for row in shown for name in ("effective", "transmission", "validity")
+    ]
+    assert all(cut == math.floor(rate * 10000) / 10000 for cut, rate in pairs)
+    assert any(cut != round(rate, 4) for cut, rate in pairs)
 
 
 async def take_time(connection, statement):

@@ -154,7 +154,9 @@ def sort_error(error: BaseException) -> StoreError:
     if state[:2] in _REFUSING_CLASSES and state != _CHECK_VIOLATION:
         return RowsRefused(f"the database refuses these rows: {describe(error)}")
     if state == _NO_PRIVILEGE:
-        step = "use one that is a member of hj212_gateway to take packets, of hj212_aggregator to assess, of hj212_owner for all"
+        step = (
+            "use one that is a member of hj212_gateway to take packets, hj212_aggregator to assess, hj212_owner for all"
+        )
         return StoreUnavailable(f"this login may not do that: {step} ({describe(error)})")
     return StoreUnavailable(f"the database did not do it: {describe(error)}")
 
