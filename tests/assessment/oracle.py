@@ -317,6 +317,7 @@ class Judge:
         good = any(map(self.is_good, records)) and not dry
         device = self.spans(day_of(hour), outlet, factor, stage, ["device", "standard_check"])
         marked = 60 - len(minutes_in(hour, device)) < self.settings.valid_minutes
+        marked = marked or self.is_checking(hour, outlet, factor, stage)  # and not exempt, or it would not be due
         whole = self.settings.unconverted == "valid" or set(range(1, fields + 1)) <= found["planes"]
         valid = manual or (got and good and whole and not marked)
         return Group("due", got, good, marked, manual, valid, dry, **found)

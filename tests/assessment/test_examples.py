@@ -279,6 +279,21 @@ def test_e7_standard_sample_check(calculator, source):
         assert compute_rate(counts, policy(calculator, "hj355_monthly_90")).passed
 
 
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    ("begin", "end", "valid"), [("14:05", "14:10", 22), ("14:55", "15:05", 21), ("02:30", "02:40", 23)]
+)
+def test_further_check_spoils_each_hour_it_touches(calculator, source, begin, end, valid):
+    """However short it is and although its record came: marks.csv, automatic standard-sample check."""
+    came = list(whole_day("W1", ["w01018"]).values())
+    marks = [
+        mark("W1", "w01018", "standard_check", "02:10", "02:20"),
+        mark("W1", "w01018", "standard_check", begin, end),
+    ]
+    for counts in judge(calculator, Case(MEDIA, listing("W1", ["w01018"]), came, marks, NOW), source):
+        assert counts == Counts(23, 23, 23, 1, 23, valid)
+
+
 @pytest.mark.parametrize(
     ("first", "days", "stopped", "invalid", "counts", "percent", "passed"),
     [

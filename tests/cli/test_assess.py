@@ -219,7 +219,7 @@ def test_lost_hours_have_each_their_state(folder):
         ("2026-03-01T00:00", "missing", "nothing came"),
         ("2026-03-01T01:00", "late", "came after the cut-off, 2026-03-02T12:00"),
         ("2026-03-01T02:00", "flag", "its data flag is not N"),
-        ("2026-03-01T03:00", "mark", "device marks leave less than 45 minutes"),
+        ("2026-03-01T03:00", "mark", "device marks leave less than 45 minutes, or a further check lies in it"),
         ("2026-03-01T04:00", "partial", "1 of 2 values came"),
         ("2026-03-01T05:00", "partial", "1 of 2 values came, the mean did not"),
     ]

@@ -36,7 +36,7 @@ def _explain(loss: Loss, day_start: datetime, rules: Rules) -> str:
         return f"its data flag is not {' or '.join(rules.good_flags)}"
     return {
         "missing": "nothing came",
-        "mark": f"device marks leave less than {rules.values['valid_minutes']} minutes",
+        "mark": f"device marks leave less than {rules.values['valid_minutes']} minutes, or a further check lies in it",
         "flag": "no flow, and no stop is recorded",
     }[loss.state]
 

@@ -27,7 +27,10 @@ _REASONS = tuple(
         (r"nothing came", "未收到数据"),
         (r"was filled in later", "事后补缺"),
         (r"came after the cut-off, (\S+)", r"晚于截止时间 \1 到达"),
-        (r"device marks leave less than (\d+) minutes", r"扣除设备标记后不足 \1 分钟"),
+        (
+            r"device marks leave less than (\d+) minutes, or a further check lies in it",
+            r"扣除设备标记后不足 \1 分钟，或有再次标样核查",
+        ),
         (r"(\d+) of (\d+) values came, the mean did not", r"应收 \2 个数值,收到 \1 个,缺均值"),
         (r"(\d+) of (\d+) values came", r"应收 \2 个数值,收到 \1 个"),
         (r"no flow, and no stop is recorded", "流量为零,且没有停运记录"),

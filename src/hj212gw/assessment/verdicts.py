@@ -26,7 +26,7 @@ class Masks(NamedTuple):
         due: takes part.
         got: the mean came in time, or a manual value covers it.
         good: came in time with a good flag and with flow.
-        marked: due, with too few minutes free of device marks.
+        marked: due, with too few minutes free of device marks, or with a standard-sample check beyond the exempt ones.
         manual: covered by an accepted manual value.
         valid: counts as valid.
         ever: the mean came, whenever.
@@ -181,7 +181,10 @@ def _describe_loss(state: str, masks: Masks, bit: int, settings: Mapping[str, An
     if state == "late":
         return "due, and it came after the cut-off of the stage: neither received nor valid"
     if state == "mark":
-        return f"received, but device marks leave fewer than {settings.get('valid_minutes')} minutes: not valid"
+        minutes = settings.get("valid_minutes")
+        return (
+            f"received, but device marks leave fewer than {minutes} minutes, or a further check lies in it: not valid"
+        )
     if state == "flag":
         if masks.dry & bit:
             return "received, but the outlet has no flow: not valid (zero_flow = invalid)"
