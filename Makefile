@@ -2,10 +2,14 @@
 
 VENV ?= .venv
 
-.PHONY: check demo format docs site bundle bench clean
+.PHONY: check coverage demo format docs site bundle bench clean
 
 check: ## what continuous integration checks
 	./check.sh
+
+coverage: ## what all tests cover, the processes they start included: half an hour, 95 % at least
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --cov --cov-config=tests/coverage.ini --cov-fail-under=95 \
+		--cov-report=term:skip-covered --deselect tests/faults/test_journal.py::test_disk_that_fails_stops_the_gateway
 
 demo: ## gateway, database and a simulated city until Ctrl-C
 	./demo.sh
