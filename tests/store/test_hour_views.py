@@ -192,6 +192,18 @@ async def test_losses_add_up_to_the_counts(postgres_dsn, connection, changed, st
         assert (row["values"], row["groups"]) == (row["values_lost"], row["groups_lost"])
 
 
+async def test_hour_that_is_not_over_is_not_lost_yet(postgres_dsn, connection):
+    """What is told of a moment that is past is what could be lost by then."""
+    await prepare_losses(postgres_dsn, connection)
+    await aggregate(postgres_dsn, START + timedelta(days=1))
+    whole = await lost_hours(connection, START + timedelta(days=1))
+    moment = sorted({row["hour"] for row in whole})[2] + HOUR
+    rows = await lost_hours(connection, moment)
+    assert rows
+    assert {row["hour"] for row in rows} == {row["hour"] for row in whole if row["hour"] + HOUR <= moment}
+    assert {row["hour"] for row in rows} < {row["hour"] for row in whole}
+
+
 @pytest.mark.parametrize(
     ("state", "is_dry", "english", "chinese"),
     [
