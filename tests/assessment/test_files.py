@@ -130,6 +130,10 @@ def test_factor_that_is_not_in_the_catalogue():
         ("enterprise,county,outlet,medium,factor,fields,from", "missing column 'to'"),
         (",".join([*BASE_COLUMNS, "note"]), "unknown column 'note'"),
         (",".join([*BASE_COLUMNS, "to"]), "column 'to' stands twice"),
+        (";".join(BASE_COLUMNS), "came ';' between the names, not commas"),
+        ("\t".join(BASE_COLUMNS), "came a tab between the names, not commas"),
+        ("", "came an empty file"),
+        (",,", "came an empty file"),
     ],
 )
 def test_bad_header(header, reason):
@@ -140,6 +144,13 @@ def test_bad_header(header, reason):
     assert (finding.line, finding.column) == (1, "header")
     assert reason in finding.message
     assert base.rows == []
+
+
+def test_columns_without_a_name_at_the_end_are_left():
+    """Spreadsheets save columns that once held something."""
+    findings = Findings()
+    base = read_base(*(f"{line},," for line in BASE), findings=findings, header=f"{','.join(BASE_COLUMNS)},,")
+    assert (findings.kept(), len(base.rows)) == ([], len(BASE))
 
 
 @pytest.mark.parametrize(

@@ -437,6 +437,21 @@ def test_wrong_options(folder, arguments, code, words):
     assert words in " ".join(result.stderr.replace("│", " ").split())
 
 
+def test_base_list_that_cannot_be_read_is_the_one_fault(folder):
+    """By it every hour and mark would be of an unknown outlet."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(24))
+    folder.mark("W1", "w01018", "stop", "2026-03-01T00:00", "2026-03-01T05:00", "2026-03-01T05:00")
+    path = folder.write() / "base_list.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
+    result = run("--from-csv", folder.path, *NOW)
+    assert result.exit_code == 1
+    lines = [line for line in result.stderr.splitlines() if ".csv:" in line]
+    assert len(lines) == 1
+    assert "base_list.csv:1: header: expected enterprise," in lines[0]
+    assert "nothing was computed: 1 errors" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["base_list.csv", "hours.csv"])
 def test_missing_file(folder, name):
     """Base list and hours have to be there, marks need not."""

@@ -94,7 +94,7 @@ def test_plan_finds_overlaps_with_the_database():
     rows = [enterprise("e1", "2026-01-01"), enterprise("e2", "2026-02-01", "2026-03-01")]
     _, findings = plan(table(ENTERPRISES, *rows), held=held)
     assert [finding.partition(" to overlap, ")[2] for finding in findings] == [
-        "from 2026-03-01 to 2026-04-01 overlaps the database's row from 2026-03-01 to 2026-04-01",
+        "from 2026-01-01 to open overlaps the database's row from 2026-03-01 to 2026-04-01",
         "from 2026-02-01 to 2026-03-01 overlaps the database's row from 2026-01-01 to open",
     ]
     assert [finding.partition(": ")[0] for finding in findings] == ["0.csv:2", "0.csv:3"]

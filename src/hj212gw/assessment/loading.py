@@ -46,7 +46,7 @@ async def assess_folder(folder: Path, question: calculation.Question) -> Checked
     loading = _Loading(folder, question)
     base, marks = loading.read_small()
     if loading.has_errors():
-        for _ in loading.read_hours(base):  # to name its faults too
+        for _ in loading.read_faults(base):
             pass
         return Checked(loading.findings, None)
     async with open_throwaway(question.now) as connection:
@@ -86,7 +86,7 @@ class _Loading:
         with path.open("rb") as stream:
             base = read_base_list(Source(str(path), stream, self.findings))
         path = self._folder / MARKS
-        if not path.exists():
+        if not path.exists() or not self._is_known(base):
             return base, []
         with path.open("rb") as stream:
             return base, read_marks(Source(str(path), stream, self.findings), base)
@@ -103,6 +103,13 @@ class _Loading:
                 if self._bytes - told >= _SHOWN_BYTES:
                     told = self._bytes
                     self._question.on_progress(min(told / size, 1.0), f"loaded {reader.count} hours")
+
+    def read_faults(self, base: BaseList) -> Iterator[bytes]:
+        """Read the hours for their faults alone; by a base list of which nothing could be read all would be wrong."""
+        return self.read_hours(base) if self._is_known(base) else iter(())
+
+    def _is_known(self, base: BaseList) -> bool:
+        return bool(base.rows) or not self.has_errors()
 
     async def fill(self, connection: Connection, base: BaseList, marks: list[Mark]) -> None:
         """Fill the database; what stands in the hours twice is a finding."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple
 
 from hj212gw.protocol.times import WIRE_ZONE
-from hj212gw.registry.cells import show_cell
+from hj212gw.registry.cells import find_separator, show_cell
 from hj212gw.registry.findings import Finding, Findings, Level
 
 _BOM = "\ufeff"
@@ -56,6 +56,8 @@ def read_rows(source: Source, columns: tuple[str, ...], optional: tuple[str, ...
     """
     rows = _split(source)
     line, header = next(rows, (1, []))
+    while header and not header[-1].strip():  # as spreadsheets save columns that once held something
+        header.pop()
     places = _find_places(source, line, header, (columns, optional))
     if places is None:
         return
@@ -99,6 +101,12 @@ def _find_places(
     columns, optional = known
     names = [name.strip() for name in header]
     names[:1] = [name.removeprefix(_BOM) for name in names[:1]]
+    if not any(names):
+        source.add(line, "header", f"expected {','.join(columns)}, came an empty file")
+        return None
+    if (separator := find_separator(names)) is not None:
+        source.add(line, "header", f"expected {','.join(columns)}, came {separator} between the names, not commas")
+        return None
     faults = [f"missing column {name!r}" for name in columns if name not in names]
     faults += [f"unknown column {show_cell(name)}" for name in names if name not in columns + optional]
     faults += [f"column {name!r} stands twice" for name in columns + optional if names.count(name) > 1]

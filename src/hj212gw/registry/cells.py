@@ -7,7 +7,7 @@ there; what came is added, and hidden where it is a secret, by whoever knows the
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -20,6 +20,7 @@ ALL_FACTORS = "*"  # of an outlet
 MIN_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # HJ 212-2017 table 4, MinInterval
 
 _SEPARATORS = ";,=&"  # they end a field or a packet on the wire
+_COLUMN_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
 _ID_LENGTH = 64
 _NAME_LENGTH = 200
 _SHOWN_LENGTH = 40
@@ -252,6 +253,13 @@ def show_cell(text: str, *, is_secret: bool = False) -> str:
         return f"{len(text)} characters (not shown)"
     cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
     return repr(cut)
+
+
+def find_separator(header: Sequence[str]) -> str | None:
+    """Name what stands between the names of a header that was not split at commas; None where it was."""
+    if len(header) != 1:
+        return None
+    return next((name for char, name in _COLUMN_SEPARATORS.items() if char in header[0]), None)
 
 
 def _is_invisible(character: str) -> bool:

@@ -132,10 +132,10 @@ def _check_overlaps(entries: list[Entry], findings: Findings) -> None:
         group.sort(key=attrgetter("start"))
         widest = group[0]
         for entry in group[1:]:
-            place, other = (entry.place, widest) if entry.place else (widest.place, entry)
-            if entry.start < widest.end and place:
-                message = f"expected periods of one id not to overlap, {entry.period} overlaps {other}"
-                _add_error(findings, place, "valid_from", message)
+            own, other = (entry, widest) if entry.place else (widest, entry)
+            if entry.start < widest.end and own.place:
+                message = f"expected periods of one id not to overlap, {own.period} overlaps {other}"
+                _add_error(findings, own.place, "valid_from", message)
             widest = max(widest, entry, key=attrgetter("end"))
 
 

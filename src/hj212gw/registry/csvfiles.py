@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from hj212gw.registry.cells import format_cell, format_name, show_cell
+from hj212gw.registry.cells import find_separator, format_cell, format_name, show_cell
 from hj212gw.registry.findings import Finding, Findings, Level
 from hj212gw.registry.kinds import FILES, MARKS, Entry, Kind, Place
 
@@ -175,7 +175,9 @@ def _read_header(place: Place, cells: list[str], findings: Findings) -> _Header 
     kind = max(FILES.values(), key=lambda kind: _likeness(kind, cells))
     if _likeness(kind, cells) <= 0:
         # A first row of data is not repeated here: it may hold a password.
-        _add_error(findings, place, "header", f"{_HEADER_EXPECTED}, came none of these names")
+        separator = find_separator(cells)
+        came = f"{separator} between the names, not commas" if separator else "none of these names"
+        _add_error(findings, place, "header", f"{_HEADER_EXPECTED}, came {came}")
         return None
     known = f"a file of {kind.name} has {','.join(kind.columns)}"
     faults = [f"unknown column {show_cell(name)}" for name in cells if name not in kind.columns]
