@@ -10,6 +10,7 @@ from dashboard_panels import (
     ask_now,
     dashboard,
     lines,
+    on_the_right,
     row,
     source_variable,
     stat,
@@ -133,6 +134,7 @@ def _show_answers() -> list[Panel]:
                 ask(gauge("hj212gw_sessions_limit"), f"limit {NAMED}"),
                 ask(rate("sessions_opened"), f"opened a second {NAMED}"),
             ],
+            overrides=[on_the_right("/^limit/")],
         ),
     ]
 
@@ -160,6 +162,7 @@ def _show_journal() -> list[Panel]:
                 ask(gauge("hj212gw_journal_disk_free_bytes"), f"disk free {NAMED}"),
             ],
             unit="bytes",
+            overrides=[on_the_right("/^(limit|disk free)/")],
         ),
         lines("Time of an fsync · 落盘时间", [ask(quantile(0.99, FSYNC), f"p99 {NAMED}")], unit="s"),
     ]
@@ -198,5 +201,6 @@ def _show_processes() -> list[Panel]:
         lines(
             "Open files · 打开文件",
             [ask(gauge("process_open_fds"), f"open {NAMED}"), ask(gauge("process_max_fds"), f"limit {NAMED}")],
+            overrides=[on_the_right("/^limit/")],
         ),
     ]

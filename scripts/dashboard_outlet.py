@@ -54,8 +54,8 @@ def make_outlet() -> Panel:
             noValue="-",
         ),
         row("Values · 监测值"),
-        lines("Real-time data · 实时数据", [select(OUTLET["real-time data"], is_series=True)], WIDTH),
-        lines("Hour means and limits · 小时均值与限值", [select(OUTLET["hours"], is_series=True)], WIDTH),
+        lines("Real-time data · 实时数据", [select(OUTLET["real-time data"], is_series=True)], 12, repeat="factor"),
+        lines("Hour means and limits · 小时均值与限值", [select(OUTLET["hours"], is_series=True)], 12, repeat="factor"),
         row("Flags · 数据标记"),
         panel(
             "state-timeline",

@@ -1,5 +1,6 @@
 """The parts that dashboards are made of: questions, panels, variables, and where they stand."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,35 @@ ZERO_IS_GOOD = ((None, "green"), (1, "red"))
 ONE_IS_GOOD = ((None, "red"), (1, "green"))
 SHARES = ((None, "green"), (0.5, "orange"), (0.8, "red"))
 QUIET = ((None, "text"),)
+# What columns of tables are called.
+HEADS = {
+    "clock_skew_secs": "clock skew · 时钟偏差",
+    "connected": "connected · 在线",
+    "county": "county · 区县",
+    "effective": "effective · 有效传输率",
+    "enterprise_name": "enterprise · 企业",
+    "expected_groups": "due · 应收组数",
+    "factor": "factor · 因子",
+    "factor_name": "factor name · 因子名称",
+    "hour": "hour · 小时",
+    "hours": "hours · 小时数",
+    "last_packet_at": "last packet · 最近数据包",
+    "lost_groups": "lost · 缺失组数",
+    "medium": "medium · 介质",
+    "mn": "MN · 设备编码",
+    "name": "name · 名称",
+    "outlet": "outlet · 排放口",
+    "outlets": "outlets · 排放口数",
+    "reason": "reason · 原因",
+    "remedy": "what helps · 补救措施",
+    "remedy_until": "until · 截止时间",
+    "state": "state · 状态",
+    "transmission": "transmission · 传输率",
+    "until": "until · 截止时间",
+    "valid_groups": "valid · 有效组数",
+    "validity": "validity · 有效率",
+}
+UNITS = {"clock_skew_secs": "s"}
 
 
 def ask(expression: str, legend: str = "") -> Panel:
@@ -38,7 +68,10 @@ def select(statement: str, *, is_series: bool = False) -> Panel:
 
 
 def panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], **more: Any) -> Panel:
-    """Make a panel; `unit`, `steps`, `custom`, `overrides` and more say how it looks, `since` of which time."""
+    """Make a panel; `unit`, `steps`, `custom`, `overrides` and more say how it looks, `since` of which time.
+
+    With `repeat` there is a panel for each value of that variable.
+    """
     defaults: Panel = {
         "unit": more.get("unit", "short"),
         "thresholds": {
@@ -61,6 +94,8 @@ def panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], **
         "options": more.get("options", {}),
         **({"transformations": more["transformations"]} if "transformations" in more else {}),
         **({"timeFrom": more["since"]} if "since" in more else {}),
+        # A factor has a unit and a size of its own: on one axis the small ones cannot be seen.
+        **({"repeat": more["repeat"], "repeatDirection": "h", "maxPerRow": 2} if "repeat" in more else {}),
     }
 
 
@@ -79,7 +114,15 @@ def lines(title: str, targets: list[Panel], width: int = 8, **more: Any) -> Pane
 
 def table(title: str, statement: str, width: int = 12, **more: Any) -> Panel:
     """Make a table of what a statement returns."""
-    return panel("table", title, [select(statement)], (width, 9), options={"showHeader": True}, **more)
+    heads = [
+        field(name, **({"unit": UNITS[name]} if name in UNITS else {}), displayName=head)
+        for name, head in HEADS.items()
+        if re.search(rf"\b{name}\b", statement)
+    ]
+    overrides = [*heads, *more.pop("overrides", [])]
+    return panel(
+        "table", title, [select(statement)], (width, 9), options={"showHeader": True}, overrides=overrides, **more
+    )
 
 
 def field(name: str, **properties: Any) -> Panel:
@@ -88,6 +131,12 @@ def field(name: str, **properties: Any) -> Panel:
         "matcher": {"id": "byName", "options": name},
         "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()],
     }
+
+
+def on_the_right(pattern: str) -> Panel:
+    """Give series an axis of their own: beside a limit thousands of times as large the others lie on the ground."""
+    properties = [{"id": "custom.axisPlacement", "value": "right"}]
+    return {"matcher": {"id": "byRegexp", "options": pattern}, "properties": properties}
 
 
 def row(title: str) -> Panel:

@@ -97,6 +97,8 @@ def test_panels_say_how_their_values_look(name):
         steps = [step["value"] for step in defaults["thresholds"]["steps"]]
         assert steps[0] is None
         assert steps[1:] == sorted(steps[1:])
+        if "repeat" in panel:
+            assert variable(name, panel["repeat"])["multi"]
         assert [target["refId"] for target in panel["targets"]] == [chr(65 + n) for n in range(len(panel["targets"]))]
 
 
