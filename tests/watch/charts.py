@@ -82,19 +82,30 @@ def _stat(panel, rows, w, h):
     return "".join(parts)
 
 
+def _overridden(panel, what):
+    """What a panel says of single columns, by their names."""
+    return {
+        field["matcher"]["options"]: each["value"]
+        for field in panel["fieldConfig"]["overrides"]
+        for each in field["properties"]
+        if each["id"] == what
+    }
+
+
 def _table(panel, rows, w, h):
     if not rows:
         return _text(0, 20, "no rows")
     names = list(rows[0].keys())[:TABLE_COLUMNS]
-    shares = {
-        field["matcher"]["options"]: field["properties"][0]["value"] for field in panel["fieldConfig"]["overrides"]
-    }
+    heads, units = _overridden(panel, "displayName"), _overridden(panel, "unit")
     share, letters = w / len(names), int(w / len(names) / 7.5)
-    parts = [_text(place * share, 12, name, 11, "#222", weight="bold") for place, name in enumerate(names)]
+    parts = [
+        _text(place * share, 12, cut(heads.get(name, name), letters), 11, "#222", weight="bold")
+        for place, name in enumerate(names)
+    ]
     for line, row in enumerate(rows[: min(TABLE_ROWS, int(h / 20) - 1)], 1):
         for place, name in enumerate(names):
-            unit = shares.get(name) if isinstance(shares.get(name), str) else ""
-            parts.append(_text(place * share, 12 + 20 * line, cut(show(row[name], unit), letters), 11))
+            shown = cut(show(row[name], units.get(name, "")), letters)
+            parts.append(_text(place * share, 12 + 20 * line, shown, 11))
     return "".join(parts)
 
 
