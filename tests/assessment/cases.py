@@ -123,7 +123,7 @@ def marks(draw):
 
 @st.composite
 def manual_days(draw):
-    """What manual monitoring leaves: four values that cover a day, and sometimes one is missing or too long."""
+    """What manual monitoring leaves: four values that cover a day; one is missing, too long, or entered again."""
     outlet = draw(st.sampled_from(["W1", "G1"]))
     factor = draw(st.sampled_from(FACTORS[outlet]))
     from_at = draw(st.sampled_from([AT, AT + DAY, AT + 3 * HOUR]))
@@ -133,7 +133,8 @@ def manual_days(draw):
     for number in range(draw(st.integers(3, 5))):
         begins = from_at + number * 6 * HOUR
         found.append(Mark(outlet, factor, "manual", begins, begins + hours * HOUR, END, state))
-    return found
+    again = draw(st.integers(0, 2))
+    return found + [mark._replace(recorded_at=END + number * MINUTE) for number, mark in enumerate(found[:again])]
 
 
 all_marks = st.builds(

@@ -272,7 +272,7 @@ class Judge:
         return bool(means) and all(means)
 
     def is_manual(self, hour, outlet, factor, stage):
-        """Question 7: accepted values, enough of them a day, none for too long."""
+        """Question 7: accepted values of enough samples a day, none for too long; a sample may be entered twice."""
         if stage == "immediate" or self.settings.manual == "never":
             return False
         limit = self.settings.manual_max_hours * HOUR
@@ -281,7 +281,7 @@ class Judge:
         ]
         marks = [mark for mark in marks if mark.end is not None and mark.end - mark.from_at <= limit]
         minutes = len(minutes_in(hour, [(mark.from_at, mark.end) for mark in marks]))
-        enough = len(marks) >= self.settings.manual_min_per_day
+        enough = len({mark.from_at for mark in marks}) >= self.settings.manual_min_per_day
         return enough and minutes > 0 and minutes >= self.settings.valid_minutes
 
     def day(self, day, outlet, factor, stage):

@@ -436,3 +436,17 @@ def test_cut_offs_are_inclusive(calculator, source):
     case = Case(MEDIA, listing("W1", ["w01018"]), list(came.values()), [], datetime(2026, 3, 13, tzinfo=UTC))
     immediate, completed = judge(calculator, case, source)
     assert (immediate.groups_received, completed.groups_received) == (21, 23)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_same_sample_entered_four_times_is_one(calculator, source):
+    """Four samples a day are asked for; a line that was entered again, at another time, is no other sample."""
+    nothing_came = Case(MEDIA, listing("W1", ["w01018"]), [], [], NOW)
+    samples = [
+        mark("W1", "w01018", "manual", f"{hour}:00", f"{hour + 6}:00")._replace(state="accepted")
+        for hour in (0, 6, 12, 18)
+    ]
+    again = [samples[0]._replace(recorded_at=samples[0].recorded_at + number * MINUTE) for number in range(4)]
+    for marks, valid in ((again, 0), (again + samples[1:3], 0), (again + samples[1:], 24)):
+        _, completed = judge(calculator, nothing_came._replace(marks=marks), source)
+        assert (completed.expected_groups, completed.valid_groups) == (24, valid)

@@ -237,7 +237,7 @@ def explain_mark(
     if reason:
         return reason
     if mark.effect == "manual":
-        standing = sum(_explain_alone(other, end, settings, now) is None for other in group.manual)
+        standing = len({other.from_at for other in group.manual if not _explain_alone(other, end, settings, now)})
         least = int(settings.get("manual_min_per_day", 0))
         return f"only {standing} of {least} manual values that day" if standing < least else None
     is_let_out = group.medium == "water" and group.factor in settings.get("qc_factors", ())

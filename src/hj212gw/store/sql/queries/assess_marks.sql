@@ -23,7 +23,8 @@ WITH rules AS (SELECT $1::jsonb AS r), known AS (
                OR (effect = 'interruption' AND r ->> 'interruption' = 'excuses')) AS excuse,
            range_agg(span) FILTER (WHERE effect = 'standard_check') AS checking,
            range_agg(span) FILTER (WHERE effect IN ('device', 'standard_check')) AS device,
-           CASE WHEN count(*) FILTER (WHERE effect = 'manual') >= (r ->> 'manual_min_per_day')::integer
+           -- A sample is told by when it was taken; entered again it is no other one.
+           CASE WHEN count(DISTINCT from_at) FILTER (WHERE effect = 'manual') >= (r ->> 'manual_min_per_day')::integer
                 THEN range_agg(span) FILTER (WHERE effect = 'manual') END AS manual
     FROM known CROSS JOIN rules GROUP BY outlet, factor, day, stage, r
 )
