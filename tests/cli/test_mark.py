@@ -73,18 +73,30 @@ def test_mark_from_the_first_to_the_last(database):
 
 
 def test_marks_are_listed(database):
-    """As a table, with filters; the voucher is due, there, or missed."""
-    assert add(database, kind="stop").exit_code == 0
+    """As a table, with filters."""
+    assert add(database, "--to", "2025-04-02", kind="stop").exit_code == 0
     assert add(database, "--to", TO, outlet="yx-cement-kiln-tail", kind="device").exit_code == 0
     header, *lines = run_mark("list", "--dsn", database).stdout.splitlines()
     assert header.split() == [
         "id", "outlet", "factor", "kind", "from", "to", "value", "state", "by", "source", "author", "voucher",
     ]  # fmt: skip
-    assert lines[0].split() == ["1", BOILER, "*", "stop", FROM, "open", "declared", "enterprise", "王工", "missed"]
+    assert lines[0].split() == [
+        "1",
+        BOILER,
+        "*",
+        "stop",
+        FROM,
+        "2025-04-02",
+        "declared",
+        "enterprise",
+        "王工",
+        "missed",
+    ]
     assert len(lines) == 2
     for filters, found in (
         (("--outlet", BOILER), [1]),
         (("--from", TO), [1]),
+        (("--from", "2025-04-02"), []),
         (("--to", FROM), []),
         (("--from", "2025-04-01", "--to", "2025-04-02"), [1, 2]),
         (("--origin", "upstream:yn"), []),

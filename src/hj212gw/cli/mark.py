@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.marklines import COLUMNS, show_voucher, to_cells, to_document
 from hj212gw.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hj212gw.registry.proofs import Proof
     from hj212gw.store.marks import MarkFilter, StoredMark
     from hj212gw.store.registry import RegistryStore
-
-_COLUMNS = ("id", "outlet", "factor", "kind", "from", "to", "value", "state", "by", "source", "author", "voucher")
 
 _mark = typer.Typer(
     help="Marks: stops, device faults, checks, losses that are nobody's fault, manual values. See docs/marks.md.",
@@ -114,9 +113,9 @@ def list_command(
     marks = asyncio.run(_with_store(settings, lambda store: _read(store, wanted)))
     now = _now()
     if as_json:
-        print_json([_to_document(mark, now) for mark in marks])
+        print_json([to_document(mark, now) for mark in marks])
         return
-    print_table(_COLUMNS, [_to_cells(mark, now) for mark in marks])
+    print_table(COLUMNS, [to_cells(mark, now) for mark in marks])
 
 
 @_mark.command("accept")
@@ -203,7 +202,8 @@ def prove_command(
 
     Example: hj212gw mark prove 17 stop-report.pdf
 
-    Stops and losses that are not the enterprise's fault lapse without one by the 10th of the next month.
+    Stops and losses that are not the enterprise's fault need one by the 10th of the next month, and by that of each
+    month after for its days: a proof that is too late for the first month saves the later ones.
     """
     from hj212gw.registry.marking import prove_mark  # noqa: PLC0415 - asyncpg is slow to import
 
@@ -295,47 +295,8 @@ def _decide(
 def _tell(mark: "StoredMark", what: str, *, as_json: bool) -> None:
     now = _now()
     if as_json:
-        print_json(_to_document(mark, now))
-    voucher = _show_voucher(mark, now)
-    say(f"mark {mark.mark_id} {what}: {' '.join(map(str, _to_cells(mark, now)[1:6]))}".rstrip())
+        print_json(to_document(mark, now))
+    voucher = show_voucher(mark, now)
+    say(f"mark {mark.mark_id} {what}: {' '.join(map(str, to_cells(mark, now)[1:6]))}".rstrip())
     if voucher.startswith("due"):
         say(f"its voucher is {voucher}: hj212gw mark prove {mark.mark_id} FILE")
-
-
-def _show_voucher(mark: "StoredMark", now: datetime) -> str:
-    """Say how it stands with a mark's voucher; "" where none is needed or the mark is not in force."""
-    if mark.voucher_due is None or mark.state in ("rejected", "void"):
-        return ""
-    if mark.proof_at is not None and mark.proof_at < mark.voucher_due:
-        return "there"
-    return f"due before {_show_moment(mark.voucher_due)}" if mark.voucher_due > now else "missed"
-
-
-def _show_moment(moment: datetime | None) -> str:
-    from hj212gw.registry.cells import format_moment  # noqa: PLC0415 - slow to import
-
-    return "" if moment is None else format_moment(moment)
-
-
-def _to_cells(mark: "StoredMark", now: datetime) -> list[Any]:
-    period = (_show_moment(mark.from_at), _show_moment(mark.to_at) or "open")
-    said = (mark.value, mark.state, mark.decided_by, mark.source, mark.author)
-    return [mark.mark_id, mark.outlet, mark.factor, mark.kind, *period, *said, _show_voucher(mark, now)]
-
-
-def _to_document(mark: "StoredMark", now: datetime) -> dict[str, Any]:
-    """Return a mark for JSON: moments on UTC+8 with their offset, the period as in files."""
-    from hj212gw.protocol.times import WIRE_ZONE  # noqa: PLC0415 - slow to import
-    from hj212gw.registry.markkinds import KINDS_OF_MARKS  # noqa: PLC0415
-
-    shown = {
-        name: value.astimezone(WIRE_ZONE).isoformat() if isinstance(value, datetime) else value
-        for name, value in mark._asdict().items()
-        if name not in ("from_at", "to_at", "declared_to")
-    }
-    period = {
-        name: value and value.astimezone(WIRE_ZONE).isoformat()
-        for name, value in (("from", mark.from_at), ("to", mark.to_at))
-    }
-    effect = KINDS_OF_MARKS[mark.kind].effect
-    return {**shown, **period, "effect": effect, "voucher": _show_voucher(mark, now)}
