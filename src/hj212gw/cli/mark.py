@@ -1,7 +1,7 @@
 """`hj212gw mark`: what people declare of an outlet's hours, their word on it, and its proofs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.markhints import read_hints, say_hints
 from hj212gw.cli.marklines import COLUMNS, show_voucher, to_cells, to_document
 from hj212gw.cli.output import print_json, print_table, say
 
@@ -66,7 +67,6 @@ def add_command(
     to be on the base list for all the time.
     """
     from hj212gw.registry.cells import format_cell, format_moment, format_name  # noqa: PLC0415 - slow to import
-    from hj212gw.registry.marking import declare_mark  # noqa: PLC0415
 
     settings = _load(config, dsn, data_dir)
     _check_choices(kind, source)
@@ -76,10 +76,8 @@ def add_command(
     cells["note"] = "" if note is None else format_name(note)
     word = _speak(author, "--author")
     kept = None if proof is None else _keep(proof, settings, "--proof")
-    mark, oddities = asyncio.run(_with_store(settings, lambda store: declare_mark(store, cells, word, kept)))
-    for oddity in oddities:
-        say(f"warning: {oddity}")
-    _tell(mark, "declared", as_json=as_json)
+    mark, hints = asyncio.run(_declare(settings, cells, word, kept))
+    _tell(mark, "declared", hints, as_json=as_json)
 
 
 @_mark.command("list")
@@ -210,8 +208,8 @@ def prove_command(
     settings = _load(config, dsn, data_dir)
     word = _speak(by, "--by")
     proof = _keep(file, settings, "FILE")
-    mark = asyncio.run(_with_store(settings, lambda store: prove_mark(store, mark_id, proof, word)))
-    _tell(mark, f"proved by {proof.sha256}", as_json=as_json)
+    mark, hints = asyncio.run(_act(settings, lambda store: prove_mark(store, mark_id, proof, word)))
+    _tell(mark, f"proved by {proof.sha256}", hints, as_json=as_json)
 
 
 def _load(config: Path | None, dsn: str | None, data_dir: Path | None = None) -> "Settings":
@@ -288,11 +286,41 @@ def _decide(
     by, note = said
     word = _speak(by, "--by")
     why = None if note is None else _read_text(note, "--note")
-    mark = asyncio.run(_with_store(settings, lambda store: decide_mark(store, mark_id, state, word, why)))
-    _tell(mark, state, as_json=as_json)
+    mark, hints = asyncio.run(_act(settings, lambda store: decide_mark(store, mark_id, state, word, why)))
+    _tell(mark, state, hints, as_json=as_json)
 
 
-def _tell(mark: "StoredMark", what: str, *, as_json: bool) -> None:
+async def _declare(
+    settings: "Settings", cells: dict[str, str], word: "Word", proof: "Proof | None"
+) -> "tuple[StoredMark, list[str]]":
+    """Declare a mark; return it with what is unusual about it, and where it does not count."""
+    from hj212gw.registry.marking import declare_mark  # noqa: PLC0415 - asyncpg is slow to import
+
+    oddities: list[str] = []
+
+    async def declare(store: "RegistryStore") -> "StoredMark":
+        mark, found = await declare_mark(store, cells, word, proof)
+        oddities.extend(found)
+        return mark
+
+    mark, hints = await _act(settings, declare)
+    return mark, [*oddities, *hints]
+
+
+async def _act(
+    settings: "Settings", act: "Callable[[RegistryStore], Awaitable[StoredMark]]"
+) -> "tuple[StoredMark, list[str]]":
+    """Do something to a mark; return it as it stands, and where it does not count."""
+
+    async def act_and_look(store: "RegistryStore") -> "tuple[StoredMark, list[str]]":
+        mark = await act(store)
+        return mark, await read_hints(store, settings, [mark.mark_id], _now(), mark.outlet)
+
+    acted: tuple[StoredMark, list[str]] = await _with_store(settings, act_and_look)
+    return acted
+
+
+def _tell(mark: "StoredMark", what: str, hints: Sequence[str] = (), *, as_json: bool) -> None:
     now = _now()
     if as_json:
         print_json(to_document(mark, now))
@@ -300,3 +328,4 @@ def _tell(mark: "StoredMark", what: str, *, as_json: bool) -> None:
     say(f"mark {mark.mark_id} {what}: {' '.join(map(str, to_cells(mark, now)[1:6]))}".rstrip())
     if voucher.startswith("due"):
         say(f"its voucher is {voucher}: hj212gw mark prove {mark.mark_id} FILE")
+    say_hints(hints)
