@@ -45,7 +45,7 @@ def judge(plan: OutletPlan, due: Due, hour_secs: int, stage: str) -> Verdict:
     """Tell what is true of an hour of one line of the base list."""
     until_us = _until_us(plan.run, hour_secs, stage)
     known = [mark for mark in plan.marks if mark.recorded_secs * US <= until_us and mark.voided_secs is None]
-    stops = [mark for mark in known if mark.kind == STOP and not _is_lapsed(mark, plan.run)]
+    stops = [mark for mark in known if mark.kind == STOP and not _has_lapsed(hour_secs, plan.run)]
     stopped_minutes = _count_minutes(stops, hour_secs)
     if stopped_minutes and 60 - stopped_minutes < _VALID_MINUTES:
         return Verdict(due=False, received=False, valid=False, fields=0)
@@ -143,10 +143,10 @@ def _is_marked(plan: OutletPlan, hour_secs: int) -> bool:
     return any(mark.from_secs < hour_secs + HOUR_SECS and mark.to_secs > hour_secs for mark in plan.marks)
 
 
-def _is_lapsed(mark: Mark, run: Run) -> bool:
-    """Tell whether a voucher, which none of these marks has, was due by the end of the run."""
-    began = datetime.fromtimestamp(mark.from_secs, LOCAL)
-    following = (began.replace(day=1) + timedelta(days=31)).replace(
+def _has_lapsed(hour_secs: int, run: Run) -> bool:
+    """Tell whether the voucher of an hour's stop, which none of these marks has, was due by the end of the run."""
+    hour = datetime.fromtimestamp(hour_secs, LOCAL)
+    following = (hour.replace(day=1) + timedelta(days=31)).replace(
         day=_VOUCHER_DAY, hour=0, minute=0, second=0, microsecond=0
     )
     return following.astimezone(UTC).timestamp() * US <= run.end_us

@@ -51,7 +51,9 @@ class AssessmentSettings(Section):
     manual: Literal["completed", "never"] = Field(
         default="completed", description="[7] At which stage accepted manual values count as received and valid"
     )
-    manual_min_per_day: int = Field(default=4, ge=1, le=24, description="[7] Manual values a day needs to count")
+    manual_min_per_day: int = Field(
+        default=4, ge=1, le=24, description="[7] Samples a day needs for its manual values to count"
+    )
     manual_max_hours: int = Field(default=6, ge=1, le=24, description="[7] Longest time one manual value covers")
     interruption: Literal["explains", "excuses"] = Field(
         default="explains", description="[8] Whether a marked communication interruption takes hours out"

@@ -18,10 +18,11 @@ from hj212gw.store.rows import Batch
 from hj212gw.store.writer import Writer
 
 SOURCE = "files"
-FIRST = date(2026, 3, 1)
+FIRST = date(2026, 2, 28)  # the second day is of another month, whose vouchers are due a month later
 DAYS = 2
 AT = start_of(FIRST)
 END = AT + DAYS * DAY
+VOUCHERS = (start_of(date(2026, 3, 11)), start_of(date(2026, 4, 11)))  # a day's mark is proved before
 MADE_AT = datetime(2026, 3, 20, tzinfo=UTC)  # when the test's database is made
 MEDIA = {"W1": "water", "W2": "water", "G1": "gas"}
 FACTORS = {"W1": ("w01018", "w21003", "w00000"), "W2": ("w01018", "w00000"), "G1": ("a21026", "a34013")}
@@ -65,7 +66,8 @@ minutes = st.one_of(
 moments = minutes.map(lambda minute: AT + minute * MINUTE)
 lengths = st.one_of(st.none(), st.sampled_from([1, 15, 16, 45, 59, 60, 90, 240, 360, 361, 1440]), st.integers(1, 3000))
 nows = st.one_of(
-    st.sampled_from([MADE_AT, datetime(2026, 4, 10, 16, tzinfo=UTC), END, AT + 10 * HOUR, AT + 10 * HOUR - MOMENT, AT]),
+    st.sampled_from([MADE_AT, MADE_AT, *VOUCHERS, VOUCHERS[0] - MOMENT]),
+    st.sampled_from([END, AT + 10 * HOUR, AT + 10 * HOUR - MOMENT, AT]),
     moments,
     st.just(datetime(2026, 5, 1, tzinfo=UTC)),
 )
@@ -116,14 +118,14 @@ def marks(draw):
         draw(st.sampled_from(["declared", "declared", "accepted", "rejected", "void"])),
         draw(st.one_of(st.none(), st.none(), st.integers(1, 400).map(lambda minute: from_at + minute * MINUTE))),
         draw(
-            st.one_of(st.none(), st.sampled_from([start_of(date(2026, 4, 11)), start_of(date(2026, 4, 11)) - MOMENT]))
+            st.one_of(st.none(), st.sampled_from([due - early for due in VOUCHERS for early in (0 * MOMENT, MOMENT)]))
         ),
     )
 
 
 @st.composite
 def manual_days(draw):
-    """What manual monitoring leaves: four values that cover a day, and sometimes one is missing or too long."""
+    """What manual monitoring leaves: four values that cover a day; one is missing, too long, or entered again."""
     outlet = draw(st.sampled_from(["W1", "G1"]))
     factor = draw(st.sampled_from(FACTORS[outlet]))
     from_at = draw(st.sampled_from([AT, AT + DAY, AT + 3 * HOUR]))
@@ -133,7 +135,8 @@ def manual_days(draw):
     for number in range(draw(st.integers(3, 5))):
         begins = from_at + number * 6 * HOUR
         found.append(Mark(outlet, factor, "manual", begins, begins + hours * HOUR, END, state))
-    return found
+    again = draw(st.integers(0, 2))
+    return found + [mark._replace(recorded_at=END + number * MINUTE) for number, mark in enumerate(found[:again])]
 
 
 all_marks = st.builds(

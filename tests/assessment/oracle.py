@@ -146,12 +146,11 @@ def minutes_in(hour, spans):
     return covered
 
 
-def voucher_lapsed(mark, case, settings):
-    """The voucher was due by the end of the 10th of the month after the mark began, and is not there or came late."""
+def voucher_lapsed(mark, day, case, settings):
+    """A day's voucher was due by the end of the 10th of the month after it, and is not there or came late."""
     if settings.vouchers == "ignored" or mark.kind not in NEED_VOUCHERS:
         return False
-    began = day_of(mark.from_at)
-    due = start_of(date(began.year + began.month // 12, began.month % 12 + 1, 11))
+    due = start_of(date(day.year + day.month // 12, day.month % 12 + 1, 11))
     return due <= case.now and (mark.proof_at is None or mark.proof_at >= due)
 
 
@@ -203,7 +202,7 @@ class Judge:
             is_of = mark.outlet == outlet and mark.factor in ("*", factor) and EFFECTS[mark.kind] in effects
             touches = mark.from_at < start_of(day) + DAY and (mark.end is None or mark.end > start_of(day))
             is_known = mark.recorded_at <= cut_off(day, stage, self.settings) and mark.state not in ("rejected", "void")
-            if is_of and touches and is_known and not voucher_lapsed(mark, self.case, self.settings):
+            if is_of and touches and is_known and not voucher_lapsed(mark, day, self.case, self.settings):
                 yield mark
 
     def is_stopped(self, hour, outlet, factor, stage):
@@ -272,7 +271,7 @@ class Judge:
         return bool(means) and all(means)
 
     def is_manual(self, hour, outlet, factor, stage):
-        """Question 7: accepted values, enough of them a day, none for too long."""
+        """Question 7: accepted values of enough samples a day, none for too long; a sample may be entered twice."""
         if stage == "immediate" or self.settings.manual == "never":
             return False
         limit = self.settings.manual_max_hours * HOUR
@@ -281,7 +280,7 @@ class Judge:
         ]
         marks = [mark for mark in marks if mark.end is not None and mark.end - mark.from_at <= limit]
         minutes = len(minutes_in(hour, [(mark.from_at, mark.end) for mark in marks]))
-        enough = len(marks) >= self.settings.manual_min_per_day
+        enough = len({mark.from_at for mark in marks}) >= self.settings.manual_min_per_day
         return enough and minutes > 0 and minutes >= self.settings.valid_minutes
 
     def day(self, day, outlet, factor, stage):

@@ -1,6 +1,7 @@
 """The aggregator: what changed is computed again, and only one figure is the newest, whatever happens meanwhile."""
 
 import asyncio
+import json
 import os
 from contextlib import suppress
 from datetime import date, timedelta
@@ -34,7 +35,7 @@ from hj212gw.errors import StoreUnavailable
 from hj212gw.store.assessment import Scope, compute_days
 from hj212gw.store.figures import Grouping, read_cells
 from hj212gw.store.gauges import read_gauges
-from hj212gw.store.rates import StaleDay
+from hj212gw.store.rates import StaleDay, note_time
 
 HOUR = timedelta(hours=1)
 
@@ -239,6 +240,84 @@ async def test_stop_without_its_voucher_lapses(admin, postgres_dsn):
     await aggregator.work()
     row = await rate_of(admin, "outlet", "O1", "completed")
     assert (row["expected_groups"], row["groups_not_taking_part"]) == (48, 0)
+    assert not row["provisional"]
+
+
+async def test_voucher_dates_are_those_of_the_database(admin):
+    """A day's own month decides, in Python as in SQL."""
+    rows = await admin.fetch("SELECT d::date AS day, voucher_end(d::date) FROM generate_series($1::date, $2, '1 day') AS d",
+                             date(2023, 12, 1), date(2026, 3, 1))  # fmt: skip
+    assert len(rows) == 822
+    assert {row["day"]: row["voucher_end"] for row in rows} == {row["day"]: voucher_due(row["day"]) for row in rows}
+
+
+async def stale_by_vouchers(admin, passed_at, now, **rules):
+    """Days of marks that two looks find their vouchers late on."""
+    await admin.execute("DELETE FROM stale_days")
+    noted = json.dumps({"vouchers": "required", **rules})
+    await note_time(admin, passed_at, noted)
+    await admin.execute("DELETE FROM stale_days")
+    await note_time(admin, now, noted)
+    rows = await admin.fetch(
+        "SELECT substring(reason from 'mark (\\d+)')::integer AS mark, first_day, last_day FROM stale_days"
+        " WHERE reason ~ 'voucher' ORDER BY 1, 2"
+    )
+    return [(row["mark"], f"{row['first_day']:%m-%d} {row['last_day']:%m-%d}") for row in rows]
+
+
+async def test_days_are_computed_again_when_their_voucher_is_late(admin):
+    """Of each mark those of the months whose date passes between two looks, and no others."""
+    proof = "INSERT INTO mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES ($1, 'proof', 'li', $2, $3)"
+    early = local(0)
+    closed = await mark(admin, "O1", "stop", local(-3), local(40), early)
+    opened = await mark(admin, "O2", "force_majeure", local(20, 7), None, early)
+    proved = await mark(admin, "O1", "stop", local(-3, 5), local(5, 3), early)
+    await admin.execute(proof, proved, voucher_due(date(2026, 2, 26)), bytes(32))
+    taken_back = await mark(admin, "O3", "stop", local(-3), local(5), early)
+    await decide(admin, taken_back, "void", early)
+    await mark(admin, "O3", "device", local(-3), local(5), early)
+    await admin.execute(
+        "INSERT INTO marks (outlet, kind, from_at, origin, author) VALUES ('O3', 'stop', $1, 'upstream:x', 'x')", early
+    )
+    short = await mark(admin, "O3", "stop", local(-3), local(0), early)
+    february, march, april = (voucher_due(date(2026, month, 1)) for month in (2, 3, 4))
+    before = timedelta(seconds=1)
+    assert await stale_by_vouchers(admin, february - before, february) == [
+        (closed, "02-26 02-28"), (proved, "02-26 02-28"), (short, "02-26 02-28"),
+    ]  # fmt: skip
+    assert await stale_by_vouchers(admin, february, march - before) == []
+    assert await stale_by_vouchers(admin, march - before, march) == [(closed, "03-01 03-31"), (opened, "03-21 03-31")]
+    assert await stale_by_vouchers(admin, march, april + before) == [(closed, "04-01 04-09"), (opened, "04-01 04-30")]
+    assert len(await stale_by_vouchers(admin, february - before, april)) == 7
+    assert await stale_by_vouchers(admin, february - before, april, vouchers="ignored") == []
+
+
+async def test_late_proof_saves_the_months_it_is_in_time_for(admin, postgres_dsn):
+    """A stop over a month's end, proved after the first month's date and before the second one's."""
+    await admin.execute("UPDATE base_list SET valid_from = '-infinity'")
+    await admin.execute("UPDATE assessment_state SET first_day = '2026-02-01'")
+    number = await mark(admin, "O1", "stop", local(-1), local(1), local(0, 9))
+    clock = StandingClock(voucher_due(date(2026, 2, 28)) - timedelta(hours=1))
+    aggregator = make_aggregator(postgres_dsn, clock)
+
+    async def stopped():
+        """Groups left out on the last day of February and on the first of March."""
+        await aggregator.work()
+        days = (DAY - timedelta(days=1), DAY)
+        return [
+            (await rate_of(admin, "outlet", "O1", "completed", start=day))["groups_not_taking_part"] for day in days
+        ]
+
+    assert await stopped() == [48, 48]
+    clock.moment = voucher_due(date(2026, 2, 28))
+    assert await stopped() == [0, 48]
+    await admin.execute(
+        "INSERT INTO mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES ($1, 'proof', 'li', $2, $3)",
+        number, clock.moment + timedelta(days=15), bytes(32),
+    )  # fmt: skip
+    clock.moment = voucher_due(DAY)
+    assert await stopped() == [0, 48]
+    row = await rate_of(admin, "outlet", "O1", "completed")
     assert not row["provisional"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.assessment.cases import AT, FIRST, Local
+from tests.assessment.cases import Local
 from tests.assessment.oracle import DAY, HOUR, MINUTE, Arrival, Case, Listed, Mark, start_of
 
 from hj212gw.assessment.rates import Counts, Policy, Rate, compute_rate, mean_of, pool, show_percent
@@ -15,6 +15,8 @@ from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.store.assessment import Scope
 
+FIRST = date(2026, 3, 1)
+AT = start_of(FIRST)
 NOW = datetime(2026, 3, 12, tzinfo=UTC)  # before vouchers of March are due
 STACK = ("a34013", "a21026", "a21002", "a19001", "a01011", "a01012", "a01014", "a01013", "a00000")
 SO2_NOX = ("a21026", "a21002")
@@ -451,3 +453,45 @@ def test_cut_offs_are_inclusive(calculator, source):
     case = Case(MEDIA, listing("W1", ["w01018"]), list(came.values()), [], datetime(2026, 3, 13, tzinfo=UTC))
     immediate, completed = judge(calculator, case, source)
     assert (immediate.groups_received, completed.groups_received) == (21, 23)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_same_sample_entered_four_times_is_one(calculator, source):
+    """Four samples a day are asked for; a line that was entered again, at another time, is no other sample."""
+    nothing_came = Case(MEDIA, listing("W1", ["w01018"]), [], [], NOW)
+    samples = [
+        mark("W1", "w01018", "manual", f"{hour}:00", f"{hour + 6}:00")._replace(state="accepted")
+        for hour in (0, 6, 12, 18)
+    ]
+    again = [samples[0]._replace(recorded_at=samples[0].recorded_at + number * MINUTE) for number in range(4)]
+    for marks, valid in ((again, 0), (again + samples[1:3], 0), (again + samples[1:], 24)):
+        _, completed = judge(calculator, nothing_came._replace(marks=marks), source)
+        assert (completed.expected_groups, completed.valid_groups) == (24, valid)
+
+
+OCTOBERS, NOVEMBERS = start_of(date(2026, 11, 11)), start_of(date(2026, 12, 11))  # vouchers are there before
+
+
+@pytest.mark.parametrize(
+    ("proof_at", "now", "stopped"),
+    [
+        (None, OCTOBERS - MINUTE, (4, 9)),
+        (None, OCTOBERS, (0, 9)),
+        (None, NOVEMBERS - MINUTE, (0, 9)),
+        (None, NOVEMBERS, (0, 0)),
+        (OCTOBERS - MINUTE, NOVEMBERS, (4, 9)),
+        (OCTOBERS, NOVEMBERS, (0, 9)),
+        (NOVEMBERS - MINUTE, NOVEMBERS, (0, 9)),
+        (NOVEMBERS, NOVEMBERS, (0, 0)),
+    ],
+)
+def test_voucher_saves_the_months_it_is_in_time_for(calculator, proof_at, now, stopped):
+    """A stop from 28 October to 9 November: each day's voucher is due by the 10th of the month after that day."""
+    months = ((date(2026, 10, 28), 4), (date(2026, 11, 1), 9))
+    from_at = start_of(months[0][0])
+    stop = Mark("W1", "*", "stop", from_at, from_at + 13 * DAY, from_at, "accepted", None, proof_at)
+    case = Case(MEDIA, listing("W1", ["w01018"]), [], [stop], now)
+    found = [judge(calculator, case, days=days, first=first)[1] for first, days in months]
+    assert [(counts.groups_not_taking_part, counts.expected_groups) for counts in found] == [
+        (24 * days, 24 * (of_month - days)) for days, (_, of_month) in zip(stopped, months, strict=True)
+    ]

@@ -145,7 +145,8 @@ def mark(effect="device", state="declared", **facts):
 COD, GAS = MarkedGroup("w01018", "water"), MarkedGroup("a21026", "gas")
 MANUAL = mark("manual", "accepted")
 LATE_MANUAL = mark("manual", "accepted", recorded_at=CLOSING.closes_at + timedelta(seconds=1))
-FOUR = COD._replace(manual=(MANUAL,) * 4)
+SAMPLES = tuple(MANUAL._replace(from_at=AT + timedelta(hours=hour)) for hour in range(4))
+FOUR = COD._replace(manual=SAMPLES)
 MARKS = [
     (mark(), NOON, {}, None),
     (mark(state="accepted"), NOON, {}, None),
@@ -172,10 +173,11 @@ MARKS = [
 ]
 # What a mark does hangs on the group it is laid on, and on the settings that let hours out.
 MARKS_ON_GROUPS = [
-    (MANUAL, COD._replace(manual=(MANUAL,) * 3), {}, "only 3 of 4 manual values that day"),
-    (MANUAL, COD._replace(manual=(MANUAL,) * 3), {"manual_min_per_day": 3}, None),
-    (MANUAL, COD._replace(manual=(MANUAL, MANUAL, MANUAL, mark("manual"))), {}, "only 3 of 4"),
-    (MANUAL, COD._replace(manual=(MANUAL, MANUAL, LATE_MANUAL, mark("manual", "void"))), {}, "only 2 of 4"),
+    (MANUAL, COD._replace(manual=SAMPLES[:3]), {}, "only 3 of 4 manual values that day"),
+    (MANUAL, COD._replace(manual=SAMPLES[:3]), {"manual_min_per_day": 3}, None),
+    (MANUAL, COD._replace(manual=(*SAMPLES[:3], mark("manual"))), {}, "only 3 of 4"),
+    (MANUAL, COD._replace(manual=(*SAMPLES[:2], LATE_MANUAL, mark("manual", "void"))), {}, "only 2 of 4"),
+    (MANUAL, COD._replace(manual=(MANUAL,) * 4), {}, "only 1 of 4"),
     (mark("manual"), FOUR, {}, "not accepted"),
     (mark("stop"), COD, {"stop_partial": "never"}, "stop_partial = never"),
     (mark("stop"), COD, {"stop_partial": "any_minute"}, None),

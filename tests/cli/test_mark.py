@@ -1,5 +1,6 @@
 """Tests of the `mark` commands: exit codes, what goes to stdout, and where proofs are kept."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,8 +11,10 @@ import sys
 import pytest
 import typer
 from tests.cli.test_registry import EXAMPLES, NO_DATABASE, Result, dsn, run  # noqa: F401 - a fixture
+from tests.store.hour_support import aggregate
 
 from hj212gw.cli import build_app, options
+from hj212gw.registry.cells import parse_moment
 
 BOILER = "yx-paper-boiler"
 FROM, TO = "2025-04-01T14:05", "2025-04-01T14:34"
@@ -54,7 +57,10 @@ def test_mark_from_the_first_to_the_last(database):
     """Declared, listed, accepted by another, void; each command says what stands now."""
     added = add(database, "--to", TO, "--factor", "a21026", "--note", "=更换采样管")
     assert (added.exit_code, added.stdout) == (0, "")
-    assert added.stderr == f"mark 1 declared: {BOILER} a21026 maintenance {FROM} {TO}\n"
+    assert added.stderr.splitlines() == [
+        f"mark 1 declared: {BOILER} a21026 maintenance {FROM} {TO}",
+        "warning: mark 1 does not count: it was recorded after the cut-off",
+    ]
     (mark,) = read(database)
     assert (mark["from"], mark["to"]) == ("2025-04-01T14:05:00+08:00", "2025-04-01T14:34:00+08:00")
     assert mark.items() >= {
@@ -73,18 +79,30 @@ def test_mark_from_the_first_to_the_last(database):
 
 
 def test_marks_are_listed(database):
-    """As a table, with filters; the voucher is due, there, or missed."""
-    assert add(database, kind="stop").exit_code == 0
+    """As a table, with filters."""
+    assert add(database, "--to", "2025-04-02", kind="stop").exit_code == 0
     assert add(database, "--to", TO, outlet="yx-cement-kiln-tail", kind="device").exit_code == 0
     header, *lines = run_mark("list", "--dsn", database).stdout.splitlines()
     assert header.split() == [
         "id", "outlet", "factor", "kind", "from", "to", "value", "state", "by", "source", "author", "voucher",
     ]  # fmt: skip
-    assert lines[0].split() == ["1", BOILER, "*", "stop", FROM, "open", "declared", "enterprise", "王工", "missed"]
+    assert lines[0].split() == [
+        "1",
+        BOILER,
+        "*",
+        "stop",
+        FROM,
+        "2025-04-02",
+        "declared",
+        "enterprise",
+        "王工",
+        "missed",
+    ]
     assert len(lines) == 2
     for filters, found in (
         (("--outlet", BOILER), [1]),
         (("--from", TO), [1]),
+        (("--from", "2025-04-02"), []),
         (("--to", FROM), []),
         (("--from", "2025-04-01", "--to", "2025-04-02"), [1, 2]),
         (("--origin", "upstream:yn"), []),
@@ -98,6 +116,63 @@ def test_voucher_is_asked_for(database):
     assert result.exit_code == 0, result.stderr
     assert "its voucher is due before 2190-02-11: hj212gw mark prove 1 FILE" in result.stderr
     assert read(database)[0]["voucher"] == "due before 2190-02-11"
+
+
+def import_marks(database, tmp_path, *lines, columns="outlet,factor,kind,from,to,value,recorded_at"):
+    """Import marks of a file."""
+    file = tmp_path / "marks.csv"
+    file.write_text("\n".join([columns, *lines]), encoding="utf-8")
+    return run("import", "--dsn", database, file)
+
+
+def warnings(result):
+    """The warnings of a command that did what was asked."""
+    assert result.exit_code == 0, result.stderr
+    return [line.removeprefix("warning: ") for line in result.stderr.splitlines() if line.startswith("warning: ")]
+
+
+def test_mark_that_cannot_count_is_told(database, tmp_path):
+    """When it is imported, proved or accepted; the exit code stays."""
+    stop = f"{BOILER},*,stop,2025-04-28,2025-06-03,,2025-04-28T10:00"
+    late = "does not count on days from 2025-04-28 to 2025-05-31: its voucher did not come in time"
+    lapsed = "mark 1 does not count: its voucher did not come in time"
+    assert warnings(import_marks(database, tmp_path, stop)) == [lapsed]
+    (tmp_path / "proof").write_text("stood", encoding="utf-8")
+    proved = run_mark("prove", 1, tmp_path / "proof", "--data-dir", tmp_path, "--dsn", database)
+    assert warnings(proved) == [lapsed]
+    digest = "0a" * 32
+    columns = "outlet,factor,kind,from,to,value,recorded_at,proof_sha256,proof_at"
+    line = f"{stop.replace(BOILER, 'yx-cement-kiln-tail')},{digest},2025-06-15"
+    assert warnings(import_marks(database, tmp_path, line, columns=columns)) == [f"mark 2 {late}"]
+    assert warnings(import_marks(database, tmp_path, line, columns=columns)) == []
+    assert warnings(run_mark("accept", 2, "--by", "李伟", "--dsn", database)) == [f"mark 2 {late}"]
+    assert warnings(run_mark("void", 2, "--by", "李伟", "--dsn", database)) == []
+
+
+def test_manual_value_that_cannot_count_is_told(database, tmp_path):
+    """Too long, too few, by the settings in use: the configuration's, else those the aggregator works by."""
+    samples = [
+        f"{BOILER},a21026,manual,2025-04-01T{hour:02}:00,2025-04-01T{hour + 3:02}:00,5,2025-04-02T10:00"
+        for hour in (0, 6, 12)
+    ]
+    few = "does not count so far: only 3 of 4 manual values that day"
+    assert warnings(import_marks(database, tmp_path, *samples)) == [f"mark {number} {few}" for number in (1, 2, 3)]
+    too_long = "mark 1 does not count: one manual value covers at most 2 hours"
+    accept = ("accept", 1, "--by", "李伟", "--dsn", database)
+    asyncio.run(aggregate(database, parse_moment("2025-04-03"), manual_max_hours=2))
+    assert warnings(run_mark(*accept)) == [too_long]
+    asyncio.run(aggregate(database, parse_moment("2025-04-03"), manual_min_per_day=3))
+    second = (accept[0], 2, *accept[2:])
+    assert warnings(run_mark(*second)) == ["mark 2 does not count so far: only 2 of 3 manual values that day"]
+    third = (accept[0], 3, *accept[2:])
+    assert warnings(run_mark(*third, HJ212GW_ASSESSMENT__MANUAL_MAX_HOURS="2")) == [too_long.replace("1", "3", 1)]
+
+
+def test_many_marks_that_cannot_count_are_counted(database, tmp_path):
+    """The first ones are named."""
+    lines = [f"{BOILER},*,stop,2025-04-{day:02},2025-04-{day:02}T12:00,,2025-04-{day:02}" for day in range(1, 26)]
+    told = warnings(import_marks(database, tmp_path, *lines))
+    assert (len(told), told[-1]) == (21, "and 5 more of marks that do not count")
 
 
 def test_mark_is_ended_once(database):

@@ -193,7 +193,28 @@ def test_marks_and_what_each_does(dsn, run, tell):
     assert "stop 停运 (stop)  2026-03-02 07:30:00 to 2026-03-02 09:30:00" in page
     assert "by li (enterprise), recorded 2026-03-02 10:00:00: no power" in page
     assert "void by wang at 2026-03-05 08:00:00: the plant ran" in page
-    assert "voucher due before 2026-04-11 00:00:00, is not there" in page
+    assert "voucher due before 2026-04-11 00:00:00 for this hour, is not there" in page
+
+
+def test_voucher_is_due_by_the_month_of_the_hour(dsn, run, tell):
+    """A stop over a month's end whose proof came too late for February and in time for March."""
+    marks = """
+    UPDATE hj212.base_list SET valid_from = '2026-02-01 00:00+08';
+    INSERT INTO hj212.marks (outlet, kind, from_at, to_at, author, recorded_at) VALUES
+        ('w1', 'stop', '2026-02-27 00:00+08', '2026-03-04 00:00+08', 'li', '2026-02-27 10:00+08');
+    INSERT INTO hj212.mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES
+        (1, 'proof', 'li', '2026-03-15 00:00+08', decode(repeat('00', 32), 'hex'));
+    """
+    asyncio.run(execute(dsn, marks))
+    for hour, due, state, effect in (
+        ("2026-02-28T23", "2026-03-11", "missing", "its voucher did not come in time"),
+        ("2026-03-01T00", "2026-04-11", "stopped", "is taken into account"),
+    ):
+        story = tell(hour=hour)
+        assert [mark["voucher_due"] for mark in story["marks"]] == [f"{due}T00:00:00+08:00"]
+        assert story["stages"]["completed"]["marks"] == {"1": effect}
+        assert story["stages"]["completed"]["state"] == state
+        assert f"voucher due before {due} 00:00:00 for this hour, came 2026-03-15 00:00:00" in run(hour=hour)[1]
 
 
 def test_manual_values_of_the_day_are_counted(dsn, tell):

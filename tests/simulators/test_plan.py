@@ -112,6 +112,8 @@ def test_stop_without_a_voucher_lapses():
     marks = [stop(at(0), at(4), at(20))]
     assert stages(make(days=39, marks=marks), at(1)) == [OUT, OUT]
     assert stages(make(days=40, marks=marks), at(1)) == [WELL, WELL]
+    marks = [stop(at(0, day=31), at(4, day=32), at(20, day=32))]
+    assert [stages(make(days=40, marks=marks), at(1, day=day))[1] for day in (31, 32)] == [WELL, OUT]
 
 
 def test_overlapping_device_marks_are_united():

@@ -356,6 +356,37 @@ async def test_late_proof_does_not_help(store, admin):
     assert await due(admin, "2026-05-01") == [("voucher", "o1", "*", None, 1, True)]
 
 
+async def test_voucher_is_due_by_each_month_of_a_mark(store, admin):
+    """The next date that is open, and each that was missed; a proof in between saves what is left."""
+    await declare(store, moment=parse_moment("2026-03-01T09:00"), **{"from": "2026-02-27", "to": "2026-04-02"})
+    await declare(store, moment=parse_moment("2026-03-01T09:00"), outlet="o2", **{"from": "2026-02-27T06:00", "to": ""})
+    for number in (1, 2):
+        await decide_mark(store, number, "accepted", said("li"))
+    columns = ("mark_id", "day::text", "due_at", "is_missed", "text")
+    dates = [parse_moment(f"2026-{month:02}-11") for month in range(3, 9)]
+    asked = "stop needs a voucher: hj212gw mark prove {} FILE"
+    saves = asked + "; it saves the days from 2026-{:02}-01 on"
+    lapsed = "stop lapsed for want of a voucher on its days of 2026-{:02}: what was sent stands again"
+    assert await due(admin, "2026-03-10", *columns) == [
+        (number, "2026-02-27", dates[0], False, asked.format(number)) for number in (1, 2)
+    ]
+    assert await due(admin, "2026-03-11", *columns) == [
+        *((number, "2026-02-27", dates[0], True, lapsed.format(2)) for number in (1, 2)),
+        *((number, "2026-03-01", dates[1], False, saves.format(number, 3)) for number in (1, 2)),
+    ]
+    await prove_mark(store, 1, PROOF, said("wang", parse_moment("2026-04-20")))
+    assert await due(admin, "2026-05-01", *columns) == [
+        (number, day, moment, True, lapsed.format(month))
+        for day, moment, month in (("2026-02-27", dates[0], 2), ("2026-03-01", dates[1], 3))
+        for number in (1, 2)
+    ] + [(2, "2026-04-01", dates[2], False, saves.format(2, 4))]
+    assert await due(admin, "2026-07-12", "mark_id", "day::text", "is_missed") == [
+        (2, "2026-05-01", True), (2, "2026-06-01", True), (2, "2026-07-01", False),
+    ]  # fmt: skip
+    rows = await admin.fetch("SELECT voucher_due, voucher_last_due FROM v_marks ORDER BY mark_id")
+    assert [tuple(row) for row in rows] == [(dates[0], dates[2]), (dates[0], None)]
+
+
 async def test_national_mark_needs_no_voucher(store, admin):
     """It is read-only here, so nobody could prove it: it stands, and nothing is due of it. A platform's can be tried."""
     number = await make_national(store)

@@ -147,10 +147,10 @@ class Aggregator:
         noted = {
             "rules": repr(rules),
             "city": self._plan.city,
-            # v_lost_hours and v_due tell by these what can be done, and until when
+            # v_lost_hours and v_due tell by these what can be done, and until when; `mark` what a mark does not do
             "immediate_after_secs": rules.immediate_after.total_seconds(),
             "completed_after_secs": rules.completed_after.total_seconds(),
-            "vouchers": rules.values["vouchers"],
+            **rules.values,
         }
         await note_time(connection, now, json.dumps(noted))
         while await take_dirty(connection):

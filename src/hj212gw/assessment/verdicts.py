@@ -4,7 +4,7 @@ The masks come from the calculation that makes the rates; nothing is decided her
 masks in SQL and calls the states the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -236,13 +236,11 @@ def explain_mark(
     mark: MarkFacts, group: MarkedGroup, end: StageEnd, settings: Mapping[str, Any], *, now: datetime
 ) -> str | None:
     """Say why a mark does nothing at a stage, or not all that its kind does; None where it is taken into account."""
-    reason = _explain_alone(mark, end, settings, now)
+    reason = explain_alone(mark, end, settings, now=now)
     if reason:
         return reason
     if mark.effect == "manual":
-        standing = sum(_explain_alone(other, end, settings, now) is None for other in group.manual)
-        least = int(settings.get("manual_min_per_day", 0))
-        return f"only {standing} of {least} manual values that day" if standing < least else None
+        return explain_samples(group.manual, end, settings, now=now)
     is_let_out = group.medium == "water" and group.factor in settings.get("qc_factors", ())
     if mark.effect == "standard_check" and not is_let_out:
         return (
@@ -251,7 +249,16 @@ def explain_mark(
     return None
 
 
-def _explain_alone(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], now: datetime) -> str | None:
+def explain_samples(
+    manual: Sequence[MarkFacts], end: StageEnd, settings: Mapping[str, Any], *, now: datetime
+) -> str | None:
+    """Say why the manual values of a day are too few; None where there are enough samples."""
+    standing = len({other.from_at for other in manual if not explain_alone(other, end, settings, now=now)})
+    least = int(settings.get("manual_min_per_day", 0))
+    return f"only {standing} of {least} manual values that day" if standing < least else None
+
+
+def explain_alone(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], *, now: datetime) -> str | None:
     """Say why a mark does nothing wherever it is laid."""
     is_interruption = mark.effect == "interruption"
     reasons = (

@@ -1,7 +1,7 @@
 """`hj212gw mark`: what people declare of an outlet's hours, their word on it, and its proofs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options
+from hj212gw.cli.markhints import read_hints, say_hints
+from hj212gw.cli.marklines import COLUMNS, show_voucher, to_cells, to_document
 from hj212gw.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from hj212gw.registry.proofs import Proof
     from hj212gw.store.marks import MarkFilter, StoredMark
     from hj212gw.store.registry import RegistryStore
-
-_COLUMNS = ("id", "outlet", "factor", "kind", "from", "to", "value", "state", "by", "source", "author", "voucher")
 
 _mark = typer.Typer(
     help="Marks: stops, device faults, checks, losses that are nobody's fault, manual values. See docs/marks.md.",
@@ -67,7 +67,6 @@ def add_command(
     to be on the base list for all the time.
     """
     from hj212gw.registry.cells import format_cell, format_moment, format_name  # noqa: PLC0415 - slow to import
-    from hj212gw.registry.marking import declare_mark  # noqa: PLC0415
 
     settings = _load(config, dsn, data_dir)
     _check_choices(kind, source)
@@ -77,10 +76,8 @@ def add_command(
     cells["note"] = "" if note is None else format_name(note)
     word = _speak(author, "--author")
     kept = None if proof is None else _keep(proof, settings, "--proof")
-    mark, oddities = asyncio.run(_with_store(settings, lambda store: declare_mark(store, cells, word, kept)))
-    for oddity in oddities:
-        say(f"warning: {oddity}")
-    _tell(mark, "declared", as_json=as_json)
+    mark, hints = asyncio.run(_declare(settings, cells, word, kept))
+    _tell(mark, "declared", hints, as_json=as_json)
 
 
 @_mark.command("list")
@@ -114,9 +111,9 @@ def list_command(
     marks = asyncio.run(_with_store(settings, lambda store: _read(store, wanted)))
     now = _now()
     if as_json:
-        print_json([_to_document(mark, now) for mark in marks])
+        print_json([to_document(mark, now) for mark in marks])
         return
-    print_table(_COLUMNS, [_to_cells(mark, now) for mark in marks])
+    print_table(COLUMNS, [to_cells(mark, now) for mark in marks])
 
 
 @_mark.command("accept")
@@ -203,15 +200,16 @@ def prove_command(
 
     Example: hj212gw mark prove 17 stop-report.pdf
 
-    Stops and losses that are not the enterprise's fault lapse without one by the 10th of the next month.
+    Stops and losses that are not the enterprise's fault need one by the 10th of the next month, and by that of each
+    month after for its days: a proof that is too late for the first month saves the later ones.
     """
     from hj212gw.registry.marking import prove_mark  # noqa: PLC0415 - asyncpg is slow to import
 
     settings = _load(config, dsn, data_dir)
     word = _speak(by, "--by")
     proof = _keep(file, settings, "FILE")
-    mark = asyncio.run(_with_store(settings, lambda store: prove_mark(store, mark_id, proof, word)))
-    _tell(mark, f"proved by {proof.sha256}", as_json=as_json)
+    mark, hints = asyncio.run(_act(settings, lambda store: prove_mark(store, mark_id, proof, word)))
+    _tell(mark, f"proved by {proof.sha256}", hints, as_json=as_json)
 
 
 def _load(config: Path | None, dsn: str | None, data_dir: Path | None = None) -> "Settings":
@@ -288,54 +286,46 @@ def _decide(
     by, note = said
     word = _speak(by, "--by")
     why = None if note is None else _read_text(note, "--note")
-    mark = asyncio.run(_with_store(settings, lambda store: decide_mark(store, mark_id, state, word, why)))
-    _tell(mark, state, as_json=as_json)
+    mark, hints = asyncio.run(_act(settings, lambda store: decide_mark(store, mark_id, state, word, why)))
+    _tell(mark, state, hints, as_json=as_json)
 
 
-def _tell(mark: "StoredMark", what: str, *, as_json: bool) -> None:
+async def _declare(
+    settings: "Settings", cells: dict[str, str], word: "Word", proof: "Proof | None"
+) -> "tuple[StoredMark, list[str]]":
+    """Declare a mark; return it with what is unusual about it, and where it does not count."""
+    from hj212gw.registry.marking import declare_mark  # noqa: PLC0415 - asyncpg is slow to import
+
+    oddities: list[str] = []
+
+    async def declare(store: "RegistryStore") -> "StoredMark":
+        mark, found = await declare_mark(store, cells, word, proof)
+        oddities.extend(found)
+        return mark
+
+    mark, hints = await _act(settings, declare)
+    return mark, [*oddities, *hints]
+
+
+async def _act(
+    settings: "Settings", act: "Callable[[RegistryStore], Awaitable[StoredMark]]"
+) -> "tuple[StoredMark, list[str]]":
+    """Do something to a mark; return it as it stands, and where it does not count."""
+
+    async def act_and_look(store: "RegistryStore") -> "tuple[StoredMark, list[str]]":
+        mark = await act(store)
+        return mark, await read_hints(store, settings, [mark.mark_id], _now(), mark.outlet)
+
+    acted: tuple[StoredMark, list[str]] = await _with_store(settings, act_and_look)
+    return acted
+
+
+def _tell(mark: "StoredMark", what: str, hints: Sequence[str] = (), *, as_json: bool) -> None:
     now = _now()
     if as_json:
-        print_json(_to_document(mark, now))
-    voucher = _show_voucher(mark, now)
-    say(f"mark {mark.mark_id} {what}: {' '.join(map(str, _to_cells(mark, now)[1:6]))}".rstrip())
+        print_json(to_document(mark, now))
+    voucher = show_voucher(mark, now)
+    say(f"mark {mark.mark_id} {what}: {' '.join(map(str, to_cells(mark, now)[1:6]))}".rstrip())
     if voucher.startswith("due"):
         say(f"its voucher is {voucher}: hj212gw mark prove {mark.mark_id} FILE")
-
-
-def _show_voucher(mark: "StoredMark", now: datetime) -> str:
-    """Say how it stands with a mark's voucher; "" where none is needed or the mark is not in force."""
-    if mark.voucher_due is None or mark.state in ("rejected", "void"):
-        return ""
-    if mark.proof_at is not None and mark.proof_at < mark.voucher_due:
-        return "there"
-    return f"due before {_show_moment(mark.voucher_due)}" if mark.voucher_due > now else "missed"
-
-
-def _show_moment(moment: datetime | None) -> str:
-    from hj212gw.registry.cells import format_moment  # noqa: PLC0415 - slow to import
-
-    return "" if moment is None else format_moment(moment)
-
-
-def _to_cells(mark: "StoredMark", now: datetime) -> list[Any]:
-    period = (_show_moment(mark.from_at), _show_moment(mark.to_at) or "open")
-    said = (mark.value, mark.state, mark.decided_by, mark.source, mark.author)
-    return [mark.mark_id, mark.outlet, mark.factor, mark.kind, *period, *said, _show_voucher(mark, now)]
-
-
-def _to_document(mark: "StoredMark", now: datetime) -> dict[str, Any]:
-    """Return a mark for JSON: moments on UTC+8 with their offset, the period as in files."""
-    from hj212gw.protocol.times import WIRE_ZONE  # noqa: PLC0415 - slow to import
-    from hj212gw.registry.markkinds import KINDS_OF_MARKS  # noqa: PLC0415
-
-    shown = {
-        name: value.astimezone(WIRE_ZONE).isoformat() if isinstance(value, datetime) else value
-        for name, value in mark._asdict().items()
-        if name not in ("from_at", "to_at", "declared_to")
-    }
-    period = {
-        name: value and value.astimezone(WIRE_ZONE).isoformat()
-        for name, value in (("from", mark.from_at), ("to", mark.to_at))
-    }
-    effect = KINDS_OF_MARKS[mark.kind].effect
-    return {**shown, **period, "effect": effect, "voucher": _show_voucher(mark, now)}
+    say_hints(hints)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options, proposals
+from hj212gw.cli.markhints import read_hints, say_hints
 from hj212gw.cli.output import Progress, RowCount, print_json, say
 
 if TYPE_CHECKING:
+    from hj212gw.config import Settings
     from hj212gw.registry import InputFile, Report, Swap, SwapReport
 
 _FAILED = 1
@@ -52,10 +54,16 @@ def import_command(
     names, stays as it is. Importing twice changes nothing. Marks are never replaced: a row is a new mark, or adds what
     became of one since. Times are UTC+8, every end is exclusive: a platform's 14:05 to 14:33 is to=14:34 here.
     """
-    wanted = options.need_dsn(_load(config, dsn))
+    settings = _load(config, dsn)
+    wanted = options.need_dsn(settings)
     inputs = _read_inputs(files)
-    report = asyncio.run(_check(wanted, inputs) if dry_run else _import(wanted, inputs))
+    hints: list[str] = []
+    if dry_run:
+        report = asyncio.run(_check(wanted, inputs))
+    else:
+        report, hints = asyncio.run(_import(settings, inputs))
     _finish(report, "imported" if report.is_written else "nothing was imported", as_json=as_json)
+    say_hints(hints)
 
 
 @_registry.command("check")
@@ -67,7 +75,7 @@ def check_command(
     Example: hj212gw registry check config/registry/*.csv
     """
     named = _load(config, dsn).database.dsn
-    wanted = named and named.get_secret_value()
+    wanted = named.get_secret_value() if named else None
     report = asyncio.run(_check(wanted, _read_inputs(files)))
     _finish(report, "checked" if wanted else "checked without a database", as_json=as_json)
 
@@ -133,7 +141,7 @@ def replace_logger_command(
         say(f"{name}: {counts['ended']} ended, {counts['moved']} moved")
 
 
-def _load(config: Path | None, dsn: str | None) -> Any:
+def _load(config: Path | None, dsn: str | None) -> "Settings":
     """Read the settings; rows are recorded at the real time, so a clock section is no fault here."""
     return options.load(config, {"database.dsn": dsn}, simulated_clock=True)
 
@@ -185,16 +193,19 @@ async def _replace(dsn: str, swap: "Swap", *, is_dry_run: bool) -> "SwapReport":
         return await replace_logger(store, swap, Clock(), is_dry_run=is_dry_run)
 
 
-async def _import(dsn: str, inputs: "list[InputFile]") -> "Report":
+async def _import(settings: "Settings", inputs: "list[InputFile]") -> "tuple[Report, list[str]]":
+    """Import files; return also what their marks do not do."""
     from hj212gw.clock import Clock  # noqa: PLC0415 - slow to import, like asyncpg
     from hj212gw.registry import import_files  # noqa: PLC0415
     from hj212gw.store.registry import RegistryStore  # noqa: PLC0415
 
     lines = sum(file.content.count(b"\n") for file in inputs)
-    async with RegistryStore.open(dsn) as store:
+    async with RegistryStore.open(options.need_dsn(settings)) as store:
         with Progress("imported") as progress:
             store.on_rows = RowCount(lines, progress)
-            return await import_files(store, inputs, Clock(), options.name_user())
+            report = await import_files(store, inputs, Clock(), options.name_user())
+        written = [*report.marks.numbers, *(number for number, _ in report.marks.continued)]
+        return report, await read_hints(store, settings, written if report.is_written else [], Clock().now())
 
 
 async def _check(dsn: str | None, inputs: "list[InputFile]") -> "Report":

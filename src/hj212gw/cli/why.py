@@ -280,7 +280,7 @@ def _tell_mark(mark: _Document) -> Iterator[str]:
         yield f"    {event['event']} by {event['by_whom']} at {_show(event['at'])}{_after_colon(event['note'])}"
     if mark["voucher_due"]:
         proof = f"came {_show(mark['proof_at'])}" if mark["proof_at"] else "is not there"
-        yield f"    voucher due before {_show(mark['voucher_due'])}, {proof}"
+        yield f"    voucher due before {_show(mark['voucher_due'])} for this hour, {proof}"
 
 
 def _tell_verdict(stage: _Document) -> Iterator[str]:

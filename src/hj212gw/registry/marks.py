@@ -39,11 +39,13 @@ class MarkChanges:
         added: new marks, each with what became of it.
         continued: numbers of marks that stand, each with what became of it since.
         unchanged: how many marks of the files stand just so.
+        numbers: of the new marks, once they are written.
     """
 
     added: list[tuple[NewMark, list[NewEvent]]] = field(default_factory=list)
     continued: list[tuple[int, list[NewEvent]]] = field(default_factory=list)
     unchanged: int = 0
+    numbers: list[int] = field(default_factory=list)
 
 
 class Listing:

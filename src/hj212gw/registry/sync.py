@@ -66,7 +66,7 @@ async def import_files(store: RegistryStore, files: Iterable[InputFile], clock: 
         if report.has_errors:
             return report
         await write_changes(store, report.changes, clock.now())
-        await write_marks(store, report.marks)
+        report.marks.numbers = await write_marks(store, report.marks)
     return report._replace(is_written=True)
 
 

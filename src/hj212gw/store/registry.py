@@ -105,6 +105,11 @@ class RegistryStore:
             for row in rows
         ]
 
+    async def read_noted_rules(self) -> str | None:
+        """Read the settings the aggregator works by, as JSON, inside `snapshot`; None where none ever looked."""
+        noted: str | None = await self._connection.fetchval(load_query("read_noted_rules"))
+        return noted
+
     async def supersede_rows(self, table: str, row_ids: "Sequence[int]", now: datetime) -> None:
         """End rows at `now`, inside `change`; they stay in the table."""
         if row_ids:

@@ -14,8 +14,9 @@ WITH rules AS (SELECT $1::jsonb AS r), known AS (
       AND m.recorded_at <= hj212.day_start(b.day + 1) + s.after
       AND (m.effect <> 'manual' OR (m.state = 'accepted' AND s.stage = 'completed' AND r ->> 'manual' = 'completed'
            AND m.to_at - m.from_at <= (r ->> 'manual_max_hours')::integer * interval '1 hour'))
-      -- The voucher of a mark that lets hours out is late: what was sent stands again.
-      AND (r ->> 'vouchers' <> 'required' OR m.voucher_due IS NULL OR m.voucher_due > $5 OR m.proof_at < m.voucher_due)
+      -- The voucher of a mark that lets hours out is late for this day: what was sent stands again.
+      AND (r ->> 'vouchers' <> 'required' OR m.voucher_due IS NULL OR hj212.voucher_end(b.day) > $5
+           OR m.proof_at < hj212.voucher_end(b.day))
 ), covered AS (
     SELECT outlet, factor, day, stage,
            range_agg(span) FILTER (WHERE effect = 'stop') AS stop,
@@ -23,7 +24,8 @@ WITH rules AS (SELECT $1::jsonb AS r), known AS (
                OR (effect = 'interruption' AND r ->> 'interruption' = 'excuses')) AS excuse,
            range_agg(span) FILTER (WHERE effect = 'standard_check') AS checking,
            range_agg(span) FILTER (WHERE effect IN ('device', 'standard_check')) AS device,
-           CASE WHEN count(*) FILTER (WHERE effect = 'manual') >= (r ->> 'manual_min_per_day')::integer
+           -- A sample is told by when it was taken; entered again it is no other one.
+           CASE WHEN count(DISTINCT from_at) FILTER (WHERE effect = 'manual') >= (r ->> 'manual_min_per_day')::integer
                 THEN range_agg(span) FILTER (WHERE effect = 'manual') END AS manual
     FROM known CROSS JOIN rules GROUP BY outlet, factor, day, stage, r
 )
