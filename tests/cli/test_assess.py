@@ -341,6 +341,19 @@ def test_table_and_csv(folder, tmp_path):
     assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
 
 
+def test_csv_to_stdout(folder, tmp_path):
+    """`-` is stdout, as of other commands: the same bytes as in a file, words on stderr, and no file of that name."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    target = tmp_path / "rates.csv"
+    asked = ("--from-csv", folder.write(), *NOW)
+    assert run(*asked, "--csv", target).exit_code == 0
+    result = run(*asked, "--csv", "-", cwd=tmp_path)
+    assert (result.exit_code, result.stdout) == (0, target.read_text(encoding="utf-8")), result.stderr
+    assert "stdout: 8 rows" in result.stderr
+    assert not (tmp_path / "-").exists()
+
+
 def test_what_is_listed_and_not_counted_is_told(folder):
     """An outlet whose factors are all shown only has no row, and would otherwise be missing without a word."""
     folder.list_outlet("W1", {"w01018": 1, "w00000": 1})
@@ -425,6 +438,8 @@ def test_bad_lines_compute_nothing(folder):
         (["--arrivals", "upstream:province"], 2, "files have arrivals of their own"),
         (["--xlsx", "/nowhere/x.xlsx"], 2, "is no folder"),
         (["--csv", "/nowhere/x.csv"], 2, "is no folder"),
+        (["--xlsx", "-"], 2, "a workbook is no text: expected a file or a folder"),
+        (["--csv", "-", "--json"], 2, "stdout holds one of them: give --csv a file or leave out --json"),
         (["--range", "--set", "period_figure=mean_of_days"], 3, "ranges are of pooled periods"),
     ],
 )
