@@ -42,6 +42,10 @@ class AssessmentSettings(Section):
     t_unit: Literal["policy", "value", "group"] = Field(
         default="policy", description="[4] What transmission counts: values or groups"
     )
+    combine: Literal["policy", "product", "single", "t_only"] = Field(
+        default="policy",
+        description="Effective rate: transmission times validity, valid groups over groups due, or transmission alone",
+    )
     expected_groups: Literal["net", "gross"] = Field(
         default="net", description="[5] Groups due without those that do not take part, or with them"
     )

@@ -308,6 +308,25 @@ def test_policies_and_their_basis(folder):
     assert old.row("completed", id_="W1")["passed"]
 
 
+def test_combine_takes_the_place_of_the_policys(folder):
+    """Valid over due, or transmission alone, under any policy; one without transmission has no product of it."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(12, 18), flag="D")
+    folder.send("W1", "w01018", range(12))
+    rates = {}
+    for value in ("policy", "product", "single", "t_only"):
+        result = run_folder(folder, "--set", f"combine={value}", "--stage", "completed", "--level", "outlet", "--range")
+        rates[value] = result.row("completed")["effective"]
+        assert result.document["policy"]["combine"] == {"policy": "product"}.get(value, value)
+        assert "combine" not in result.document["varied"]
+    assert rates == {"policy": "3/8", "product": "3/8", "single": "1/2", "t_only": "3/4"}
+    refused = run_folder(folder, "--policy", "hj355_monthly_90", "--set", "combine=product")
+    assert refused.exit_code == 3
+    assert "hj355_monthly_90 counts no transmission: expected t_unit=value or t_unit=group" in refused.stderr
+    both = run_folder(folder, "--policy", "hj355_monthly_90", "--set", "combine=product", "--set", "t_unit=group")
+    assert both.row("completed", "outlet")["effective"] == "3/8"
+
+
 def test_nothing_due_as_full(folder):
     """Where nothing is due the rate is none, or 100 % where that is set."""
     folder.list_outlet("W1", {"w01018": 1})

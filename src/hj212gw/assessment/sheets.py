@@ -42,6 +42,7 @@ SETTING_NAMES = {
     "immediate_by": "即时的判定:按到达时间或按来源标识",
     "v_denominator": "有效率分母:应收组数或收到组数",
     "t_unit": "传输率计数:数值或组",
+    "combine": "传输有效率的合成方式",
     "expected_groups": "应收组数:扣除或不扣除不参与组数",
     "stop_partial": "部分停运小时的处理",
     "manual": "手工监测值计入的阶段",
