@@ -111,6 +111,7 @@ def test_city(write):
     """Both stages against the target, means beside the pooled figure, and that local arrivals make an estimate."""
     sheet = write(make_report())["全市汇总"]
     assert sheet["A1"].value == "曲靖市自动监控数据传输有效率考核 2026-03-01"
+    assert "有效率分母为应收组数" in sheet["A2"].value
     assert "估算" in sheet["A3"].value
     immediate, completed, county = read_table(sheet)
     assert (immediate["层级"], immediate["阶段"], completed["阶段"], county["层级"]) == ("全市", "即时", "补全", "区县")
@@ -128,6 +129,17 @@ def test_percent_is_cut_not_rounded(write):
     formats = {cell.value: cell.number_format for cell in sheet[2]}
     assert (formats[0.9351], formats[202], formats["锅炉"]) == ("0.00%", "#,##0", "@")
     assert (row["应收个数"], row["实报数"], row["应收组数"], row["有效组数"]) == (216, 216, 216, 202)
+
+
+def test_validity_by_what_was_received_stands_beside_the_other(write):
+    """Cut the same way; nothing where nothing came."""
+    counts = Counts(216, 216, 216, 0, 212, 199)  # 199/212: truncated 93.86, rounded 93.87
+    report = make_report(figures=[make_figure("outlet", "O1", counts), make_figure("outlet", "O2", NOTHING)])
+    sheet = write(report)["监控点"]
+    came, nothing = read_table(sheet)
+    assert (came["有效率"], came["有效率(按收到组数)"]) == (0.9212, 0.9386)
+    assert nothing["有效率(按收到组数)"] is None
+    assert {cell.value: cell.number_format for cell in sheet[2]}[0.9386] == "0.00%"
 
 
 def test_no_rate_has_its_reason(write):

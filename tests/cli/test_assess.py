@@ -360,6 +360,30 @@ def test_table_and_csv(folder, tmp_path):
     assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
 
 
+def test_choice_of_denominator_is_on_every_report(folder, tmp_path):
+    """Validity by what was received stands beside the other, and what the rates were made by: pass or fail may hang on it."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.list_outlet("W2", {"w01018": 1})
+    folder.send("W1", "w01018", range(14))
+    folder.send("W1", "w01018", [14], flag="D")
+    asked = ("--stage", "completed", "--set", "v_denominator=received", "--set", "uncounted_factors=")
+    result = run_folder(folder, *asked, "--set", "threshold=92.5", "--policy", "product_expected_denominator")
+    silent = result.row("completed", "outlet", "W2")
+    assert (silent["validity_received"], silent["validity_received_pct"]) == (None, None)
+    sent = result.row("completed", "outlet", "W1")
+    assert (sent["validity_received"], sent["validity_received_pct"]) == ("14/15", "93.33")
+    target = tmp_path / "rates.csv"
+    assert run("--from-csv", folder.path, *NOW, *asked, "--set", "threshold=92.5", "--csv", target).exit_code == 0
+    rows = {row["id"]: row for row in csv.DictReader(target.read_text(encoding="utf-8").splitlines())}
+    assert (rows["W1"]["validity_received"], rows["W1"]["validity_received_pct"]) == ("14/15", "93.33")
+    assert (rows["W2"]["validity_received"], rows["W2"]["validity_received_pct"]) == ("", "")
+    used = {name: rows["W1"][name] for name in ("t_unit", "v_denominator", "combine", "threshold", "rollup")}
+    assert list(used.values()) == ["value", "received", "product", "92.5", "pooled"]
+    words = run("--from-csv", folder.path, *NOW, *asked, "--level", "outlet").stderr
+    assert "policy national_platform_v2 (t_unit=value v_denominator=received combine=product), at least 95 %" in words
+    assert "changed settings: v_denominator=received uncounted_factors= vouchers=ignored\n" in words
+
+
 def test_csv_to_stdout(folder, tmp_path):
     """`-` is stdout, as of other commands: the same bytes as in a file, words on stderr, and no file of that name."""
     folder.list_outlet("W1", {"w01018": 1})

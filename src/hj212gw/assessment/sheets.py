@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hj212gw import __version__
-from hj212gw.assessment.rates import show_percent
+from hj212gw.assessment.rates import show_percent, validity_of_received
 from hj212gw.assessment.reports import Bound, Figure, LostHour, Report, Spread
 from hj212gw.protocol.times import WIRE_ZONE
 
@@ -19,6 +19,11 @@ NO_RATE_NAMES = {
     "nothing is due": "无应报数据",
     "stopped or excused all the time": "停运或全部不参与考核",
     "nothing the policy assesses": "没有考核办法所考核的因子",
+}
+DENOMINATOR_NAMES = {
+    "expected": "有效率分母为应收组数",
+    "received": "有效率分母为收到组数",
+    "none": "有效率固定为100%",
 }
 # Reasons of lost hours, as the calculation words them; what is not here stays as it is.
 _REASONS = tuple(
@@ -105,6 +110,7 @@ _COUNTS = (
     Column("有效组数", 9, "count"),
     Column("传输率", 9, "percent"),
     Column("有效率", 9, "percent"),
+    Column("有效率(按收到组数)", 12, "percent"),
     Column("传输有效率", 9, "percent"),
     Column("目标", 8, "percent"),
     Column("是否达标", 9),
@@ -170,7 +176,8 @@ def _make_summary(report: Report) -> Sheet:
     threshold = show_percent(report.policy.threshold / 100)
     notes = (
         f"{report.city}自动监控数据传输有效率考核 {name_range(report)}",
-        f"考核办法 {report.policy.name},目标 {threshold}%,计算时间 {name_moment(report.now)}",
+        f"考核办法 {report.policy.name},目标 {threshold}%,{DENOMINATOR_NAMES[report.policy.v_denominator]},"
+        f"计算时间 {name_moment(report.now)}",
         *_name_arrivals(report),
     )
     figures = [figure for figure in report.figures if figure.level in ("city", "county")]
@@ -206,7 +213,8 @@ def _make_row(figure: Figure, report: Report, means: int) -> tuple[Any, ...]:
         counts.groups_received,
         counts.valid_groups,
     )
-    rates = [_cut(value, report) for value in (rate.transmission, rate.validity, rate.effective)]
+    received = validity_of_received(counts)
+    rates = [_cut(value, report) for value in (rate.transmission, rate.validity, received, rate.effective)]
     verdict = {None: "无传输率", True: "达标", False: "未达标"}[rate.passed]
     reason = figure.no_rate_reason or ""
     return (

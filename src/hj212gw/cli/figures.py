@@ -8,7 +8,22 @@ from hj212gw.cli.output import plain_text, print_data, print_table, say
 if TYPE_CHECKING:
     from hj212gw.assessment.reports import Bound, Figure, Report, Spread
 
-_COLUMNS = ("level", "id", "name", "from", "stage", "T %", "V %", "TV %", "passed", "due", "valid", "left out", "note")
+_COLUMNS = (
+    "level",
+    "id",
+    "name",
+    "from",
+    "stage",
+    "T %",
+    "V %",
+    "TV %",
+    "S/G %",
+    "passed",
+    "due",
+    "valid",
+    "left out",
+    "note",
+)
 _LOST_COLUMNS = ("outlet", "factor", "hour", "stage", "state", "reason")
 _RANGE_COLUMNS = ("level", "id", "from", "stage", "TV %", "lowest %", "by", "highest %", "by ")
 _NAMED = 5
@@ -16,13 +31,17 @@ _NAMED = 5
 
 def print_report(report: "Report") -> None:
     """Print tables to stdout, and what they are of to stderr."""
-    from hj212gw.assessment.documents import to_lost  # noqa: PLC0415 - slow to import
+    from hj212gw.assessment.documents import name_changes, to_lost  # noqa: PLC0415 - slow to import
 
     whose = "local arrivals, an estimate" if report.is_estimate else report.arrivals
+    policy = report.policy
+    made = " ".join(f"{name}={getattr(policy, name)}" for name in ("t_unit", "v_denominator", "combine"))
     say(
-        f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {report.policy.name}, "
-        f"at least {float(report.policy.threshold):g} %"
+        f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {policy.name} ({made}), "
+        f"at least {float(policy.threshold):g} %"
     )
+    if changes := name_changes(report):
+        say(f"changed settings: {plain_text(changes)}")
     if report.uncounted:
         say(_name_uncounted(report.uncounted))
     print_table(_COLUMNS, [_to_cells(report, figure) for figure in report.figures])
@@ -43,10 +62,10 @@ def _name_uncounted(uncounted: Sequence[tuple[str, str]]) -> str:
 
 
 def _to_cells(report: "Report", figure: "Figure") -> tuple[Any, ...]:
-    from hj212gw.assessment.rates import show_percent  # noqa: PLC0415 - slow to import
+    from hj212gw.assessment.rates import show_percent, validity_of_received  # noqa: PLC0415 - slow to import
 
     rounding = report.settings["rounding"]
-    rate = figure.rate
+    rate, received = figure.rate, validity_of_received(figure.counts)
     passed = None if rate.passed is None else "yes" if rate.passed else "no"
     note = figure.no_rate_reason or ("provisional" if figure.provisional else "")
     name = plain_text(figure.name) if figure.name != figure.id else ""
@@ -56,7 +75,7 @@ def _to_cells(report: "Report", figure: "Figure") -> tuple[Any, ...]:
         name,
         figure.period_start,
         figure.stage,
-        *(show_percent(value, rounding) for value in (rate.transmission, rate.validity, rate.effective)),
+        *(show_percent(value, rounding) for value in (rate.transmission, rate.validity, rate.effective, received)),
         passed,
         figure.counts.expected_groups,
         figure.counts.valid_groups,
