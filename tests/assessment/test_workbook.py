@@ -19,7 +19,7 @@ POLICY = Policy("national_platform_v2", "value", "expected", "product", Fraction
 NOW = datetime(2026, 3, 2, 13, tzinfo=WIRE_ZONE)
 # Cells hold no offset: they are of UTC+8.
 HOUR, NOON, CLOSING = map(datetime.fromisoformat, ("2026-03-01T03:00", "2026-03-02T12:00", "2026-03-11T23:59:59"))
-SHEETS = ["全市汇总", "企业", "监控点", "丢失小时", "计算设置", "区间"]
+SHEETS = ["全市汇总", "企业", "监控点", "只展示不计入", "丢失小时", "计算设置", "区间"]
 FULL = Counts(216, 216, 216, 0, 216, 202)  # 202/216: truncated 93.51, rounded 93.52
 NAMES = {("outlet", "O1"): "锅炉", ("enterprise", "E1"): "纸厂", ("factor", "a21026"): "二氧化硫"}
 REMEDIES = {
@@ -230,6 +230,18 @@ def test_lost_hours_go_on_in_further_sheets(write):
     assert all(book[name].max_row <= 12 for name in names)
     hours = [row["小时"].hour for name in names for row in read_table(book[name])]
     assert hours == list(range(24))
+
+
+def test_what_is_listed_and_not_counted(write):
+    """By name: an outlet with nothing else is on no other sheet, and its absence would be taken for an omission."""
+    sheet = write(make_report(uncounted=[("O1", "a21026"), ("O9", "w01001")]))["只展示不计入"]
+    assert [tuple(row.values()) for row in read_table(sheet)] == [
+        ("O1", "锅炉", "a21026", "二氧化硫"),
+        ("O9", None, "w01001", None),
+    ]
+    assert "uncounted_factors" in sheet["A1"].value
+    nothing = write(make_report())["只展示不计入"]
+    assert (nothing["A1"].value, read_table(nothing)) == ("名单上的因子全部计入", [])
 
 
 @pytest.mark.parametrize(("name", "note"), [("丢失小时", "--explain"), ("区间", "--range")])

@@ -117,6 +117,7 @@ _COUNTS = (
 )
 _MEANS = (Column("监控点平均", 9, "percent"), Column("企业平均", 9, "percent"))
 _END = (Column("状态", 6), Column("无传输率原因", 18))
+_UNCOUNTED = (Column("监控点", 14), Column("名称", 22), Column("因子", 9), Column("因子名称", 14))
 _LOST = (
     Column("监控点", 14),
     Column("名称", 22),
@@ -151,6 +152,7 @@ def make_sheets(report: Report) -> list[Sheet]:
         _make_summary(report),
         _make_figures(report, "企业", "enterprise"),
         _make_figures(report, "监控点", "outlet"),
+        _make_uncounted(report),
         _make_lost_hours(report),
         _make_settings(report),
         _make_spreads(report),
@@ -174,10 +176,10 @@ def name_moment(moment: datetime) -> str:
 
 def _make_summary(report: Report) -> Sheet:
     threshold = show_percent(report.policy.threshold / 100)
+    denominator = DENOMINATOR_NAMES[report.policy.v_denominator]
     notes = (
         f"{report.city}自动监控数据传输有效率考核 {name_range(report)}",
-        f"考核办法 {report.policy.name},目标 {threshold}%,{DENOMINATOR_NAMES[report.policy.v_denominator]},"
-        f"计算时间 {name_moment(report.now)}",
+        f"考核办法 {report.policy.name},目标 {threshold}%,{denominator},计算时间 {name_moment(report.now)}",
         *_name_arrivals(report),
     )
     figures = [figure for figure in report.figures if figure.level in ("city", "county")]
@@ -250,6 +252,16 @@ def _name_period(of: Figure | Spread, report: Report) -> str:
         "year": f"{start:%Y}",
     }
     return names.get(of.period, name_range(report))
+
+
+def _make_uncounted(report: Report) -> Sheet:
+    names = report.names
+    rows = [
+        (outlet, names.get(("outlet", outlet), ""), factor, names.get(("factor", factor), ""))
+        for outlet, factor in report.uncounted
+    ]
+    note = "名单上按设置 uncounted_factors 只展示、不计入考核的因子" if rows else "名单上的因子全部计入"
+    return Sheet("只展示不计入", _UNCOUNTED, rows, (note,))
 
 
 def _make_lost_hours(report: Report) -> Sheet:
