@@ -12,6 +12,11 @@ from hj212gw.config_options import Section, split_list
 
 WASTEWATER_PARAMETERS = ("w00000", "w01001", "w01010")  # flow, pH and temperature
 
+_PROVENANCE_IS_IDLE = (
+    "assessment.immediate_by=provenance has no effect on local arrivals, which do not tell what was filled in:"
+    " they go by the deadline. It holds for hj212gw assess --from-csv and --arrivals upstream:NAME"
+)
+
 Codes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
 
@@ -34,13 +39,18 @@ class AssessmentSettings(Section):
         default=10, ge=0, le=400, description="[2] Days after a day in which its completed stage takes data"
     )
     immediate_by: Literal["deadline", "provenance"] = Field(
-        default="deadline", description="[3] Immediate by arrival, or by the upstream label 0 reported, 6 filled in"
+        default="deadline",
+        description="[3] Immediate by arrival, or (upstream and files alone) by the label 0 reported, 6 filled in",
     )
     v_denominator: Literal["policy", "expected", "received"] = Field(
         default="policy", description="[4] What validity is divided by: groups due or groups received"
     )
     t_unit: Literal["policy", "value", "group"] = Field(
         default="policy", description="[4] What transmission counts: values or groups"
+    )
+    combine: Literal["policy", "product", "single", "t_only"] = Field(
+        default="policy",
+        description="Effective rate: transmission times validity, valid groups over groups due, or transmission alone",
     )
     expected_groups: Literal["net", "gross"] = Field(
         default="net", description="[5] Groups due without those that do not take part, or with them"
@@ -112,6 +122,11 @@ class AssessmentSettings(Section):
         default=45, ge=0, le=60, description="Minutes of an hour that device marks have to leave free"
     )
     good_flags: Codes = codes_field("Flags of data that is valid; a missing flag is N", "N")
+
+
+def find_idle(settings: AssessmentSettings) -> list[str]:
+    """Say of each setting that changes no figure of local arrivals, the gateway's own, why it does not."""
+    return [_PROVENANCE_IS_IDLE] if settings.immediate_by == "provenance" else []
 
 
 class AggregatorSettings(Section):

@@ -19,7 +19,7 @@ POLICY = Policy("national_platform_v2", "value", "expected", "product", Fraction
 NOW = datetime(2026, 3, 2, 13, tzinfo=WIRE_ZONE)
 # Cells hold no offset: they are of UTC+8.
 HOUR, NOON, CLOSING = map(datetime.fromisoformat, ("2026-03-01T03:00", "2026-03-02T12:00", "2026-03-11T23:59:59"))
-SHEETS = ["全市汇总", "企业", "监控点", "丢失小时", "计算设置", "区间"]
+SHEETS = ["全市汇总", "企业", "监控点", "只展示不计入", "丢失小时", "计算设置", "区间"]
 FULL = Counts(216, 216, 216, 0, 216, 202)  # 202/216: truncated 93.51, rounded 93.52
 NAMES = {("outlet", "O1"): "锅炉", ("enterprise", "E1"): "纸厂", ("factor", "a21026"): "二氧化硫"}
 REMEDIES = {
@@ -111,6 +111,7 @@ def test_city(write):
     """Both stages against the target, means beside the pooled figure, and that local arrivals make an estimate."""
     sheet = write(make_report())["全市汇总"]
     assert sheet["A1"].value == "曲靖市自动监控数据传输有效率考核 2026-03-01"
+    assert "有效率分母为应收组数" in sheet["A2"].value
     assert "估算" in sheet["A3"].value
     immediate, completed, county = read_table(sheet)
     assert (immediate["层级"], immediate["阶段"], completed["阶段"], county["层级"]) == ("全市", "即时", "补全", "区县")
@@ -128,6 +129,17 @@ def test_percent_is_cut_not_rounded(write):
     formats = {cell.value: cell.number_format for cell in sheet[2]}
     assert (formats[0.9351], formats[202], formats["锅炉"]) == ("0.00%", "#,##0", "@")
     assert (row["应收个数"], row["实报数"], row["应收组数"], row["有效组数"]) == (216, 216, 216, 202)
+
+
+def test_validity_by_what_was_received_stands_beside_the_other(write):
+    """Cut the same way; nothing where nothing came."""
+    counts = Counts(216, 216, 216, 0, 212, 199)  # 199/212: truncated 93.86, rounded 93.87
+    report = make_report(figures=[make_figure("outlet", "O1", counts), make_figure("outlet", "O2", NOTHING)])
+    sheet = write(report)["监控点"]
+    came, nothing = read_table(sheet)
+    assert (came["有效率"], came["有效率(按收到组数)"]) == (0.9212, 0.9386)
+    assert nothing["有效率(按收到组数)"] is None
+    assert {cell.value: cell.number_format for cell in sheet[2]}[0.9386] == "0.00%"
 
 
 def test_no_rate_has_its_reason(write):
@@ -218,6 +230,18 @@ def test_lost_hours_go_on_in_further_sheets(write):
     assert all(book[name].max_row <= 12 for name in names)
     hours = [row["小时"].hour for name in names for row in read_table(book[name])]
     assert hours == list(range(24))
+
+
+def test_what_is_listed_and_not_counted(write):
+    """By name: an outlet with nothing else is on no other sheet, and its absence would be taken for an omission."""
+    sheet = write(make_report(uncounted=[("O1", "a21026"), ("O9", "w01001")]))["只展示不计入"]
+    assert [tuple(row.values()) for row in read_table(sheet)] == [
+        ("O1", "锅炉", "a21026", "二氧化硫"),
+        ("O9", None, "w01001", None),
+    ]
+    assert "uncounted_factors" in sheet["A1"].value
+    nothing = write(make_report())["只展示不计入"]
+    assert (nothing["A1"].value, read_table(nothing)) == ("名单上的因子全部计入", [])
 
 
 @pytest.mark.parametrize(("name", "note"), [("丢失小时", "--explain"), ("区间", "--range")])

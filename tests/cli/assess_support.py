@@ -84,7 +84,7 @@ class Folder:
         return self.path
 
 
-def run(*arguments, environment=None):
+def run(*arguments, environment=None, cwd=None):
     """Run `hj212gw assess` in a process of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HJ212GW_")}
     result = subprocess.run(
@@ -92,6 +92,7 @@ def run(*arguments, environment=None):
         capture_output=True,
         timeout=300,
         check=False,
+        cwd=cwd,
         env={**kept, "PYTHONUTF8": "1", **(environment or {})},
     )
     return Result(result.returncode, result.stdout.decode(), result.stderr.decode())

@@ -308,6 +308,25 @@ def test_policies_and_their_basis(folder):
     assert old.row("completed", id_="W1")["passed"]
 
 
+def test_combine_takes_the_place_of_the_policys(folder):
+    """Valid over due, or transmission alone, under any policy; one without transmission has no product of it."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(12, 18), flag="D")
+    folder.send("W1", "w01018", range(12))
+    rates = {}
+    for value in ("policy", "product", "single", "t_only"):
+        result = run_folder(folder, "--set", f"combine={value}", "--stage", "completed", "--level", "outlet", "--range")
+        rates[value] = result.row("completed")["effective"]
+        assert result.document["policy"]["combine"] == {"policy": "product"}.get(value, value)
+        assert "combine" not in result.document["varied"]
+    assert rates == {"policy": "3/8", "product": "3/8", "single": "1/2", "t_only": "3/4"}
+    refused = run_folder(folder, "--policy", "hj355_monthly_90", "--set", "combine=product")
+    assert refused.exit_code == 3
+    assert "hj355_monthly_90 counts no transmission: expected t_unit=value or t_unit=group" in refused.stderr
+    both = run_folder(folder, "--policy", "hj355_monthly_90", "--set", "combine=product", "--set", "t_unit=group")
+    assert both.row("completed", "outlet")["effective"] == "3/8"
+
+
 def test_nothing_due_as_full(folder):
     """Where nothing is due the rate is none, or 100 % where that is set."""
     folder.list_outlet("W1", {"w01018": 1})
@@ -339,6 +358,43 @@ def test_table_and_csv(folder, tmp_path):
     assert {row["highest"] for row in rows} == {"23/24"}
     assert rows[0]["passed"] == "false"
     assert {(row["arrivals"], row["estimate"]) for row in rows} == {("files:files", "false")}
+
+
+def test_choice_of_denominator_is_on_every_report(folder, tmp_path):
+    """Validity by what was received stands beside the other, and what the rates were made by: pass or fail may hang on it."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.list_outlet("W2", {"w01018": 1})
+    folder.send("W1", "w01018", range(14))
+    folder.send("W1", "w01018", [14], flag="D")
+    asked = ("--stage", "completed", "--set", "v_denominator=received", "--set", "uncounted_factors=")
+    result = run_folder(folder, *asked, "--set", "threshold=92.5", "--policy", "product_expected_denominator")
+    silent = result.row("completed", "outlet", "W2")
+    assert (silent["validity_received"], silent["validity_received_pct"]) == (None, None)
+    sent = result.row("completed", "outlet", "W1")
+    assert (sent["validity_received"], sent["validity_received_pct"]) == ("14/15", "93.33")
+    target = tmp_path / "rates.csv"
+    assert run("--from-csv", folder.path, *NOW, *asked, "--set", "threshold=92.5", "--csv", target).exit_code == 0
+    rows = {row["id"]: row for row in csv.DictReader(target.read_text(encoding="utf-8").splitlines())}
+    assert (rows["W1"]["validity_received"], rows["W1"]["validity_received_pct"]) == ("14/15", "93.33")
+    assert (rows["W2"]["validity_received"], rows["W2"]["validity_received_pct"]) == ("", "")
+    used = {name: rows["W1"][name] for name in ("t_unit", "v_denominator", "combine", "threshold", "rollup")}
+    assert list(used.values()) == ["value", "received", "product", "92.5", "pooled"]
+    words = run("--from-csv", folder.path, *NOW, *asked, "--level", "outlet").stderr
+    assert "policy national_platform_v2 (t_unit=value v_denominator=received combine=product), at least 95 %" in words
+    assert "changed settings: v_denominator=received uncounted_factors= vouchers=ignored\n" in words
+
+
+def test_csv_to_stdout(folder, tmp_path):
+    """`-` is stdout, as of other commands: the same bytes as in a file, words on stderr, and no file of that name."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(1, 24))
+    target = tmp_path / "rates.csv"
+    asked = ("--from-csv", folder.write(), *NOW)
+    assert run(*asked, "--csv", target).exit_code == 0
+    result = run(*asked, "--csv", "-", cwd=tmp_path)
+    assert (result.exit_code, result.stdout) == (0, target.read_text(encoding="utf-8")), result.stderr
+    assert "stdout: 8 rows" in result.stderr
+    assert not (tmp_path / "-").exists()
 
 
 def test_what_is_listed_and_not_counted_is_told(folder):
@@ -425,6 +481,8 @@ def test_bad_lines_compute_nothing(folder):
         (["--arrivals", "upstream:province"], 2, "files have arrivals of their own"),
         (["--xlsx", "/nowhere/x.xlsx"], 2, "is no folder"),
         (["--csv", "/nowhere/x.csv"], 2, "is no folder"),
+        (["--xlsx", "-"], 2, "a workbook is no text: expected a file or a folder"),
+        (["--csv", "-", "--json"], 2, "stdout holds one of them: give --csv a file or leave out --json"),
         (["--range", "--set", "period_figure=mean_of_days"], 3, "ranges are of pooled periods"),
     ],
 )

@@ -12,7 +12,7 @@ from hj212gw.assessment.losses import to_lost_hour
 from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.protocol.times import WIRE_ZONE
-from hj212gw.store.assessment import Scope, compute_days
+from hj212gw.store.assessment import LOCAL, Scope, compute_days
 from hj212gw.store.figures import read_losses
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connected
@@ -149,6 +149,32 @@ def test_figures_of_local_arrivals_say_that_they_are_an_estimate(folder, postgre
     assert {(row["arrivals"], row["estimate"]) for row in rows} == {("local", "true")}
 
 
+def test_provenance_of_local_arrivals_is_refused(folder, postgres_dsn):
+    """Readings do not tell whether they were sent again: the figure would be by the deadline, under another name."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [0], arrived="2026-03-03T00:00")
+    asyncio.run(fill_database(postgres_dsn, folder))
+    asked = ("--dsn", postgres_dsn, *NOW, "--from", "2026-03-01", "--to", "2026-03-02", "--explain", "--json")
+    refused = run(*asked, "--set", "immediate_by=provenance")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "immediate_by=provenance: local arrivals do not tell what was filled in" in refused.stderr
+    assert "expected files (--from-csv) or upstream arrivals (--arrivals upstream:NAME)" in refused.stderr
+    # Whatever reads local arrivals goes by the deadline, and says so.
+    reasons = asyncio.run(explain(postgres_dsn, AssessmentSettings(immediate_by="provenance")))
+    assert reasons["immediate", "late"] == "came after the cut-off, 2026-03-02T12:00"
+
+
+async def explain(dsn, settings):
+    """A reason of each stage and state among the lost hours of the first day."""
+    rules = make_rules(settings)
+    scope = Scope(DAY.date(), (DAY + timedelta(days=1)).date(), datetime(2026, 6, 1, tzinfo=UTC))
+    async with connected(dsn, name="test") as connection, connection.transaction():
+        await compute_days(connection, scope, rules)
+        losses = read_losses(connection, rules, ("immediate", "completed"))
+        told = [to_lost_hour(loss, rules, scope.arrivals) async for loss in losses]
+    return {(lost.stage, lost.state): lost.reason for lost in told}
+
+
 async def count_rows(dsn):
     """How many figures an assessment left in the database."""
     async with connected(dsn, name="test") as connection:
@@ -161,7 +187,8 @@ async def compare_with_view(dsn, changed):
     now = datetime(2026, 6, 1, tzinfo=UTC)
     async with connected(dsn, name="test") as connection, connection.transaction():
         await compute_days(connection, Scope(DAY.date(), (DAY + timedelta(days=2)).date(), now), rules)
-        told = [to_lost_hour(loss, rules) async for loss in read_losses(connection, rules, ("immediate", "completed"))]
+        losses = read_losses(connection, rules, ("immediate", "completed"))
+        told = [to_lost_hour(loss, rules, LOCAL) async for loss in losses]
         columns = ", ".join(row["attname"] for row in await connection.fetch(COLUMNS_OF_DAYS))
         await connection.execute(f"INSERT INTO hj212.assessed_days ({columns}) SELECT {columns} FROM computed_days")
         rows = await connection.fetch("SELECT outlet, factor, hour, stage, state FROM hj212.v_lost_hours")

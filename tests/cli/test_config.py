@@ -5,7 +5,10 @@ import json
 import pytest
 
 from hj212gw import cli
+from hj212gw.cli.aggregating import make_aggregator
+from hj212gw.clock import Clock
 from hj212gw.config import options
+from hj212gw.config_loading import load_settings
 
 DSN = "postgresql://gateway:hunter2@db.example/hj212"
 
@@ -38,6 +41,20 @@ def test_check_says_that_all_is_good(run, settings_file):
     code, out, err = run("config", "check", "--config", str(settings_file))
     assert (code, out) == (0, "")
     assert err == f"the settings are good: 2 given, {len(options()) - 2} by default\n"
+
+
+def test_check_and_aggregator_tell_of_what_has_no_effect(run, monkeypatch, capsys):
+    """What came here does not tell what was filled in: figures would be by the deadline, and nobody would know."""
+    monkeypatch.setenv("HJ212GW_ASSESSMENT__IMMEDIATE_BY", "provenance")
+    words = "warning: assessment.immediate_by=provenance has no effect on local arrivals"
+    code, out, err = run("config", "check")
+    assert (code, out) == (0, "")
+    assert words in err
+    code, out, _ = run("doctor", "--json")
+    (found,) = [check for check in json.loads(out) if check["name"] == "assessment"]
+    assert found["state"] == "warning"
+    make_aggregator(load_settings(None), DSN, Clock())
+    assert words in capsys.readouterr().err
 
 
 def test_check_exits_3_with_the_fault_and_the_next_step(run, settings_file):

@@ -99,9 +99,14 @@ async def assess(connection: Connection, question: Question) -> Report:
         question: what is asked.
 
     Raises:
-        ConfigError: the policy, the period or the range is none that can be assessed.
+        ConfigError: the policy, the period, the range or the arrivals are none that can be assessed so.
         asyncpg.PostgresError: the database failed.
     """
+    if question.arrivals == LOCAL and question.settings.immediate_by == "provenance":
+        raise ConfigError(
+            "immediate_by=provenance: local arrivals do not tell what was filled in; expected files (--from-csv) or"
+            " upstream arrivals (--arrivals upstream:NAME), or --set immediate_by=deadline"
+        )
     async with connection.transaction(isolation="repeatable_read"):
         policy, period = await _choose(connection, question)
         from_day, to_day = await _find_days(connection, question)
@@ -141,7 +146,7 @@ class _Run:
         self._uncounted |= await read_uncounted(self._connection, question.settings.uncounted_factors)
         if question.has_lost_hours:
             async for loss in read_losses(self._connection, self._rules, question.stages):
-                self._lost.append(to_lost_hour(loss, self._rules))
+                self._lost.append(to_lost_hour(loss, self._rules, question.arrivals))
         if question.has_ranges:
             await self._vary(scope, cells)
 

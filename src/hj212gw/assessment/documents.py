@@ -7,8 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TextIO
 
-from hj212gw.assessment.rates import Rate, show_percent
+from hj212gw.assessment.rates import Rate, show_percent, validity_of_received
 from hj212gw.assessment.reports import Bound, Figure, LostHour, Report, Spread
+from hj212gw.config_assessment import AssessmentSettings
 from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import format_name
 
@@ -47,6 +48,7 @@ def to_document(report: Report) -> dict[str, Any]:
 def to_row(report: Report, figure: Figure) -> dict[str, Any]:
     """Turn a figure into names and values by the names of the specification (assessment.md section 2)."""
     rounding = report.settings["rounding"]
+    received = validity_of_received(figure.counts)
     row = {
         "level": figure.level,
         "id": figure.id,
@@ -57,6 +59,8 @@ def to_row(report: Report, figure: Figure) -> dict[str, Any]:
         "policy": report.policy.name,
         **figure.counts._asdict(),
         **_to_rates(figure.rate, rounding),
+        "validity_received": show_fraction(received),
+        "validity_received_pct": show_percent(received, rounding),
         "passed": figure.rate.passed,
         "no_rate_reason": figure.no_rate_reason,
         "provisional": figure.provisional,
@@ -111,7 +115,29 @@ def _flat_rows(report: Report, rounding: str) -> Iterator[dict[str, Any]]:
                 row[name] = show_fraction(bound.effective) if bound else None
                 row[f"{name}_pct"] = show_percent(bound.effective, rounding) if bound else None
                 row[f"{name}_settings"] = show_settings(bound)
-        yield {**row, "arrivals": report.arrivals, "estimate": report.is_estimate}
+        yield {**row, **_to_manner(report), "arrivals": report.arrivals, "estimate": report.is_estimate}
+
+
+def _to_manner(report: Report) -> dict[str, Any]:
+    """Say how the figures of a row were made of its counts: one that is alone has nobody to say it."""
+    policy = report.policy
+    return {
+        **{name: getattr(policy, name) for name in ("t_unit", "v_denominator", "combine")},
+        "threshold": f"{float(policy.threshold):.10g}",
+        "rollup": report.settings["rollup"],
+    }
+
+
+def name_changes(report: Report) -> str:
+    """Write the settings that are not as they are by default in one line; the policy has a place of its own."""
+    default = AssessmentSettings().model_dump(mode="json")
+    changed = {name: value for name, value in report.settings.items() if name != "policy" and value != default[name]}
+    return " ".join(f"{name}={show_setting(value)}" for name, value in changed.items())
+
+
+def show_setting(value: object) -> str:
+    """Write the value of a setting as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def show_settings(bound: Bound | None) -> str:

@@ -9,6 +9,7 @@ from hj212gw.assessment.rates import Counts, Policy, Rate, compute_rate, is_pass
 from hj212gw.assessment.reports import LEVELS, Figure
 from hj212gw.assessment.stages import voucher_due
 from hj212gw.config_assessment import AssessmentSettings
+from hj212gw.errors import ConfigError
 from hj212gw.protocol.times import start_of
 from hj212gw.store.assessment import STAGES, Rules
 from hj212gw.store.figures import Cell
@@ -58,11 +59,22 @@ class Manner(NamedTuple):
 
 
 def apply_settings(policy: Policy, settings: AssessmentSettings) -> Policy:
-    """Let settings that are not left to the policy take its place."""
+    """Let settings that are not left to the policy take its place.
+
+    Raises:
+        ConfigError: the effective rate is to be made of a transmission that the policy does not count.
+    """
     if settings.v_denominator != "policy":
         policy = policy._replace(v_denominator=settings.v_denominator)
     if settings.t_unit != "policy":
         policy = policy._replace(t_unit=settings.t_unit)
+    if settings.combine != "policy":
+        policy = policy._replace(combine=settings.combine)
+    if policy.t_unit == "none" and policy.combine != "single":
+        raise ConfigError(
+            f"combine={policy.combine} takes transmission, and the policy {policy.name} counts no transmission:"
+            " expected t_unit=value or t_unit=group besides"
+        )
     if settings.threshold is not None:
         policy = policy._replace(threshold=Fraction(str(settings.threshold)))
     return policy

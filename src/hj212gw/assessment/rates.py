@@ -87,6 +87,11 @@ def compute_rate(counts: Counts, policy: Policy) -> Rate:
     return Rate(transmission, validity, effective, is_passed(effective, policy.threshold))
 
 
+def validity_of_received(counts: Counts) -> Fraction | None:
+    """Return valid groups by those received, whatever the policy divides by; None where nothing came."""
+    return _divide(counts.valid_groups, counts.groups_received)
+
+
 def is_passed(effective: Fraction | None, threshold: Fraction) -> bool | None:
     """Test the exact fraction, not what is displayed; None where there is no rate."""
     return None if effective is None else effective * _HUNDRED >= threshold

@@ -97,7 +97,7 @@ class Report(NamedTuple):
 
     Attributes:
         figures: level by level from the city down to outlets, then by id, period and stage.
-        policy: with the settings applied that change it: v_denominator, t_unit, threshold.
+        policy: with the settings applied that change it: v_denominator, t_unit, combine, threshold.
         settings: every setting of the assessment by its name, as used.
         from_day, to_day: days of UTC+8, the last one not included.
         period: which periods the figures are of.

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hj212gw import __version__
-from hj212gw.assessment.rates import show_percent
+from hj212gw.assessment.rates import show_percent, validity_of_received
 from hj212gw.assessment.reports import Bound, Figure, LostHour, Report, Spread
 from hj212gw.protocol.times import WIRE_ZONE
 
@@ -19,6 +19,11 @@ NO_RATE_NAMES = {
     "nothing is due": "无应报数据",
     "stopped or excused all the time": "停运或全部不参与考核",
     "nothing the policy assesses": "没有考核办法所考核的因子",
+}
+DENOMINATOR_NAMES = {
+    "expected": "有效率分母为应收组数",
+    "received": "有效率分母为收到组数",
+    "none": "有效率固定为100%",
 }
 # Reasons of lost hours, as the calculation words them; what is not here stays as it is.
 _REASONS = tuple(
@@ -45,6 +50,7 @@ SETTING_NAMES = {
     "immediate_by": "即时的判定:按到达时间或按来源标识",
     "v_denominator": "有效率分母:应收组数或收到组数",
     "t_unit": "传输率计数:数值或组",
+    "combine": "传输有效率的合成方式",
     "expected_groups": "应收组数:扣除或不扣除不参与组数",
     "stop_partial": "部分停运小时的处理",
     "manual": "手工监测值计入的阶段",
@@ -107,12 +113,14 @@ _COUNTS = (
     Column("有效组数", 9, "count"),
     Column("传输率", 9, "percent"),
     Column("有效率", 9, "percent"),
+    Column("有效率(按收到组数)", 12, "percent"),
     Column("传输有效率", 9, "percent"),
     Column("目标", 8, "percent"),
     Column("是否达标", 9),
 )
 _MEANS = (Column("监控点平均", 9, "percent"), Column("企业平均", 9, "percent"))
 _END = (Column("状态", 6), Column("无传输率原因", 18))
+_UNCOUNTED = (Column("监控点", 14), Column("名称", 22), Column("因子", 9), Column("因子名称", 14))
 _LOST = (
     Column("监控点", 14),
     Column("名称", 22),
@@ -147,6 +155,7 @@ def make_sheets(report: Report) -> list[Sheet]:
         _make_summary(report),
         _make_figures(report, "企业", "enterprise"),
         _make_figures(report, "监控点", "outlet"),
+        _make_uncounted(report),
         _make_lost_hours(report),
         _make_settings(report),
         _make_spreads(report),
@@ -170,9 +179,10 @@ def name_moment(moment: datetime) -> str:
 
 def _make_summary(report: Report) -> Sheet:
     threshold = show_percent(report.policy.threshold / 100)
+    denominator = DENOMINATOR_NAMES[report.policy.v_denominator]
     notes = (
         f"{report.city}自动监控数据传输有效率考核 {name_range(report)}",
-        f"考核办法 {report.policy.name},目标 {threshold}%,计算时间 {name_moment(report.now)}",
+        f"考核办法 {report.policy.name},目标 {threshold}%,{denominator},计算时间 {name_moment(report.now)}",
         *_name_arrivals(report),
     )
     figures = [figure for figure in report.figures if figure.level in ("city", "county")]
@@ -208,7 +218,8 @@ def _make_row(figure: Figure, report: Report, means: int) -> tuple[Any, ...]:
         counts.groups_received,
         counts.valid_groups,
     )
-    rates = [_cut(value, report) for value in (rate.transmission, rate.validity, rate.effective)]
+    received = validity_of_received(counts)
+    rates = [_cut(value, report) for value in (rate.transmission, rate.validity, received, rate.effective)]
     verdict = {None: "无传输率", True: "达标", False: "未达标"}[rate.passed]
     reason = figure.no_rate_reason or ""
     return (
@@ -244,6 +255,16 @@ def _name_period(of: Figure | Spread, report: Report) -> str:
         "year": f"{start:%Y}",
     }
     return names.get(of.period, name_range(report))
+
+
+def _make_uncounted(report: Report) -> Sheet:
+    names = report.names
+    rows = [
+        (outlet, names.get(("outlet", outlet), ""), factor, names.get(("factor", factor), ""))
+        for outlet, factor in report.uncounted
+    ]
+    note = "名单上按设置 uncounted_factors 只展示、不计入考核的因子" if rows else "名单上的因子全部计入"
+    return Sheet("只展示不计入", _UNCOUNTED, rows, (note,))
 
 
 def _make_lost_hours(report: Report) -> Sheet:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
@@ -11,22 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hj212gw.cli import options
-from hj212gw.cli.output import Progress, plain_text, print_data, print_json, print_table, say
+from hj212gw.cli.figures import print_report
+from hj212gw.cli.output import Progress, print_json, say
 
 if TYPE_CHECKING:
     from hj212gw.assessment.assess import Question
-    from hj212gw.assessment.reports import Bound, Figure, Report, Spread
+    from hj212gw.assessment.reports import Report
     from hj212gw.config import Settings
 
 _FAILED = 1
+_STDOUT = Path("-")
 _SECTION = "assessment"
 _LOCAL, _UPSTREAM = "local", "upstream:"
 _ROLE = "hj212_aggregator"
 _STATEMENT_SECS = 3600.0
-_COLUMNS = ("level", "id", "name", "from", "stage", "T %", "V %", "TV %", "passed", "due", "valid", "left out", "note")
-_LOST_COLUMNS = ("outlet", "factor", "hour", "stage", "state", "reason")
-_NAMED = 5
-_RANGE_COLUMNS = ("level", "id", "from", "stage", "TV %", "lowest %", "by", "highest %", "by ")
 
 
 class Level(StrEnum):
@@ -77,7 +76,7 @@ WhichPeriod = Annotated[
     typer.Option("--period", help="Figures of what; total, the whole range, unless the policy has one period."),
 ]
 Arrivals = Annotated[str, typer.Option("--arrivals", metavar="SOURCE", help="local, or upstream:NAME as imported.")]
-CsvFile = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures as CSV.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures as CSV; - is stdout.")]
 XlsxFile = Annotated[
     Path | None, typer.Option("--xlsx", metavar="FILE", help="Write a workbook; in a folder it gets a name of its own.")
 ]
@@ -132,7 +131,7 @@ def assess(
     if xlsx_file is not None:  # a report is whole
         explain, ranges = True, ranges or settings.assessment.period_figure == "pooled"
     question = question._replace(arrivals=arrivals, has_lost_hours=explain, has_ranges=ranges)
-    _check_outputs(csv_file, xlsx_file)
+    _check_outputs(csv_file, xlsx_file, as_json=as_json)
     report = _compute(settings, from_csv, question)
     _write(report, as_json=as_json, csv_file=csv_file, xlsx_file=xlsx_file)
 
@@ -212,8 +211,12 @@ def _read_day(text: str | None, option: str) -> date | None:
         raise typer.BadParameter(f"expected a day such as 2026-03-01, came {text!r:.80}", param_hint=option) from error
 
 
-def _check_outputs(csv_file: Path | None, xlsx_file: Path | None) -> None:
+def _check_outputs(csv_file: Path | None, xlsx_file: Path | None, *, as_json: bool) -> None:
     """Refuse before anything is computed what cannot be written afterwards."""
+    if xlsx_file == _STDOUT:
+        raise typer.BadParameter("a workbook is no text: expected a file or a folder", param_hint="--xlsx")
+    if csv_file == _STDOUT and as_json:
+        raise typer.BadParameter("stdout holds one of them: give --csv a file or leave out --json", param_hint="--csv")
     for target, option in ((csv_file, "--csv"), (xlsx_file, "--xlsx")):
         if target is not None and not target.absolute().parent.is_dir():
             raise typer.BadParameter(f"{target.absolute().parent} is no folder", param_hint=option)
@@ -261,7 +264,9 @@ async def _assess_files(folder: Path, question: "Question") -> "Report":
 def _write(report: "Report", *, as_json: bool, csv_file: Path | None, xlsx_file: Path | None) -> None:
     from hj212gw.assessment.documents import to_document, write_csv  # noqa: PLC0415 - slow to import
 
-    if csv_file is not None:
+    if csv_file == _STDOUT:
+        say(f"stdout: {write_csv(report, sys.stdout)} rows")
+    elif csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as stream:
             say(f"{csv_file}: {write_csv(report, stream)} rows")
     if xlsx_file is not None:
@@ -269,7 +274,7 @@ def _write(report: "Report", *, as_json: bool, csv_file: Path | None, xlsx_file:
     if as_json:
         print_json(to_document(report))
     elif csv_file is None and xlsx_file is None:
-        _print(report)
+        print_report(report)
 
 
 def _write_workbook(report: "Report", target: Path) -> None:
@@ -278,94 +283,3 @@ def _write_workbook(report: "Report", target: Path) -> None:
     path = target / workbook_name(report) if target.is_dir() else target
     write_workbook(path, report)
     say(f"{path}: {len(report.figures)} figures")
-
-
-def _print(report: "Report") -> None:
-    """Print tables to stdout, and what they are of to stderr."""
-    from hj212gw.assessment.documents import to_lost  # noqa: PLC0415 - slow to import
-
-    whose = "local arrivals, an estimate" if report.is_estimate else report.arrivals
-    say(
-        f"{report.from_day} to {report.to_day}, the last day not included; {whose}; policy {report.policy.name}, "
-        f"at least {float(report.policy.threshold):g} %"
-    )
-    if report.uncounted:
-        say(_name_uncounted(report.uncounted))
-    print_table(_COLUMNS, [_to_cells(report, figure) for figure in report.figures])
-    if report.spreads is not None:
-        print_data("")
-        print_table(_RANGE_COLUMNS, [_to_range(report, spread) for spread in report.spreads])
-        say(_warn_of_lowest(report))
-    if report.lost_hours is not None:
-        print_data("")
-        print_table(_LOST_COLUMNS, [tuple(to_lost(lost).values()) for lost in report.lost_hours])
-
-
-def _name_uncounted(uncounted: Sequence[tuple[str, str]]) -> str:
-    """Say what of the base list has no part in the figures, some by name."""
-    named = ", ".join(f"{plain_text(outlet)} {plain_text(factor)}" for outlet, factor in uncounted[:_NAMED])
-    more = f" and {len(uncounted) - _NAMED} more" if len(uncounted) > _NAMED else ""
-    return f"listed and not counted (setting uncounted_factors): {named}{more}"
-
-
-def _to_cells(report: "Report", figure: "Figure") -> tuple[Any, ...]:
-    from hj212gw.assessment.rates import show_percent  # noqa: PLC0415 - slow to import
-
-    rounding = report.settings["rounding"]
-    rate = figure.rate
-    passed = None if rate.passed is None else "yes" if rate.passed else "no"
-    note = figure.no_rate_reason or ("provisional" if figure.provisional else "")
-    name = plain_text(figure.name) if figure.name != figure.id else ""
-    return (
-        figure.level,
-        plain_text(figure.id),
-        name,
-        figure.period_start,
-        figure.stage,
-        *(show_percent(value, rounding) for value in (rate.transmission, rate.validity, rate.effective)),
-        passed,
-        figure.counts.expected_groups,
-        figure.counts.valid_groups,
-        figure.counts.groups_not_taking_part,
-        note,
-    )
-
-
-def _to_range(report: "Report", spread: "Spread") -> tuple[Any, ...]:
-    from hj212gw.assessment.rates import show_percent  # noqa: PLC0415 - slow to import
-
-    rounding = report.settings["rounding"]
-    bounds = [
-        cell
-        for bound in (spread.lowest, spread.highest)
-        for cell in (show_percent(bound.effective if bound else None, rounding), _show_changes(report, bound))
-    ]
-    return (
-        spread.level,
-        plain_text(spread.id),
-        spread.period_start,
-        spread.stage,
-        show_percent(spread.configured, rounding),
-        *bounds,
-    )
-
-
-def _show_changes(report: "Report", bound: "Bound | None") -> str:
-    """Name the settings of a bound that are not as configured."""
-    used = {**report.settings, "v_denominator": report.policy.v_denominator, "t_unit": report.policy.t_unit}
-    configured = {name: ",".join(value) if isinstance(value, list) else value for name, value in used.items()}
-    changes = {} if bound is None else {n: v for n, v in bound.settings.items() if v != configured[n]}
-    return " ".join(f"{name}={value}" for name, value in changes.items())
-
-
-def _warn_of_lowest(report: "Report") -> str:
-    """Say how many figures pass as configured and would not by the lowest."""
-    threshold = report.policy.threshold
-    short = [
-        spread
-        for spread in report.spreads or ()
-        if spread.configured is not None
-        and spread.lowest is not None
-        and spread.lowest.effective * 100 < threshold <= spread.configured * 100
-    ]
-    return f"{len(short)} figures pass as configured and would not by the lowest"

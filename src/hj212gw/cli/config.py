@@ -4,6 +4,7 @@ import typer
 
 from hj212gw.cli import options
 from hj212gw.cli.output import print_json, print_table, say
+from hj212gw.config_assessment import find_idle
 from hj212gw.config_loading import load_settings, sources
 
 _config = typer.Typer(help="The settings: check them, show them.", no_args_is_help=True)
@@ -20,7 +21,10 @@ def check_command(config: options.Config = None, simulated_clock: options.Simula
 
     Example: hj212gw config check --config /etc/hj212gw.toml
     """
-    found = sources(load_settings(config, simulated_clock=simulated_clock))
+    settings = load_settings(config, simulated_clock=simulated_clock)
+    found = sources(settings)
+    for words in find_idle(settings.assessment):
+        say(f"warning: {words}")
     given = sum(option.source != "default" for option in found)
     say(f"the settings are good: {given} given, {len(found) - given} by default")
 

@@ -11,6 +11,7 @@ from hj212gw.cli.doctor_machine import check_machine
 from hj212gw.cli.doctor_ports import check_ports
 from hj212gw.cli.output import print_json, print_table
 from hj212gw.config import Settings
+from hj212gw.config_assessment import find_idle
 from hj212gw.config_loading import load_settings
 from hj212gw.errors import ConfigError
 
@@ -51,6 +52,8 @@ def _print(checks: list[Check], *, as_json: bool) -> None:
 
 
 def _look(settings: Settings) -> Iterator[Check]:
+    for words in find_idle(settings.assessment):
+        yield Check("assessment", "warning", words, "set assessment.immediate_by to deadline")
     yield from check_machine(settings)
     yield from check_ports(settings)
     yield from check_database(settings)
