@@ -267,12 +267,11 @@ async def stale_by_vouchers(admin, passed_at, now, **rules):
 
 async def test_days_are_computed_again_when_their_voucher_is_late(admin):
     """Of each mark those of the months whose date passes between two looks, and no others."""
-    proof = "INSERT INTO mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES ($1, 'proof', 'li', $2, $3)"
     early = local(0)
     closed = await mark(admin, "O1", "stop", local(-3), local(40), early)
     opened = await mark(admin, "O2", "force_majeure", local(20, 7), None, early)
     proved = await mark(admin, "O1", "stop", local(-3, 5), local(5, 3), early)
-    await admin.execute(proof, proved, voucher_due(date(2026, 2, 26)), bytes(32))
+    await admin.execute(PROVE, proved, voucher_due(date(2026, 2, 26)), bytes(32))
     taken_back = await mark(admin, "O3", "stop", local(-3), local(5), early)
     await decide(admin, taken_back, "void", early)
     await mark(admin, "O3", "device", local(-3), local(5), early)
@@ -311,10 +310,7 @@ async def test_late_proof_saves_the_months_it_is_in_time_for(admin, postgres_dsn
     assert await stopped() == [48, 48]
     clock.moment = voucher_due(date(2026, 2, 28))
     assert await stopped() == [0, 48]
-    await admin.execute(
-        "INSERT INTO mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES ($1, 'proof', 'li', $2, $3)",
-        number, clock.moment + timedelta(days=15), bytes(32),
-    )  # fmt: skip
+    await admin.execute(PROVE, number, clock.moment + timedelta(days=15), bytes(32))
     clock.moment = voucher_due(DAY)
     assert await stopped() == [0, 48]
     row = await rate_of(admin, "outlet", "O1", "completed")
@@ -441,20 +437,23 @@ async def test_cut_connection_leaves_nothing_half_done(admin, postgres_dsn):
 
 
 HOURS = st.integers(0, 3 * 24 - 1)
+PROVE = "INSERT INTO mark_events (mark_id, event, by_whom, at, proof_sha256) VALUES ($1, 'proof', 'li', $2, $3)"
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("send"), st.sampled_from(OUTLETS), HOURS, st.sampled_from([0.1, 8, 20, 60, 300]), st.sampled_from("NNDS")),
         st.tuples(
-            st.just("mark"), st.sampled_from(OUTLETS), HOURS, st.sampled_from([0.3, 1, 5, 30]), st.sampled_from([1, 20, 100]),
+            st.just("mark"), st.sampled_from(OUTLETS), st.integers(-30, 71), st.sampled_from([0.3, 1, 5, 30]),
+            st.sampled_from([1, 20, 100]),
             st.sampled_from(["stop", "device", "standard_check", "not_responsible", "interruption"]),
             st.sampled_from(["*", *FACTORS]),
         ),
         st.tuples(st.just("decide"), st.integers(0, 9), st.sampled_from(["void", "rejected", "accepted"])),
+        st.tuples(st.just("prove"), st.integers(0, 9)),
         st.tuples(
-            st.just("list"), st.sampled_from(OUTLETS), st.sampled_from([0, 0, 20, None]), st.sampled_from([None, 30, 49.5])
+            st.just("list"), st.sampled_from(OUTLETS), st.sampled_from([0, -30, 20, None]), st.sampled_from([None, 30, 49.5])
         ),
         st.tuples(st.just("move"), st.sampled_from(OUTLETS), st.sampled_from(["E1", "E2"])),
-        st.tuples(st.just("look"), st.integers(1, 100)),
+        st.tuples(st.just("look"), st.one_of(st.integers(1, 100), st.sampled_from([240, 700]))),
     ),
     max_size=12,
 )  # fmt: skip
@@ -524,6 +523,8 @@ async def _take(admin, aggregator, clock, step, marks):
         marks.append(await mark(admin, outlet, kind, start, start + length * HOUR, start + after * HOUR, factor))
     elif what == "decide" and marks:
         await decide(admin, marks[facts[0] % len(marks)], facts[1], clock.moment)
+    elif what == "prove" and marks:
+        await admin.execute(PROVE, marks[facts[0] % len(marks)], clock.moment, bytes(32))
     elif what == "list":
         await _list(admin, *facts)
     elif what == "move":
