@@ -45,7 +45,8 @@ def judge(plan: OutletPlan, due: Due, hour_secs: int, stage: str) -> Verdict:
     """Tell what is true of an hour of one line of the base list."""
     until_us = _until_us(plan.run, hour_secs, stage)
     known = [mark for mark in plan.marks if mark.recorded_secs * US <= until_us and mark.voided_secs is None]
-    stops = [mark for mark in known if mark.kind == STOP and not _has_lapsed(hour_secs, plan.run)]
+    waits = stage != STAGES[0]  # the immediate stage is final before vouchers are due
+    stops = [mark for mark in known if mark.kind == STOP and not (waits and _has_lapsed(hour_secs, plan.run))]
     stopped_minutes = _count_minutes(stops, hour_secs)
     if stopped_minutes and 60 - stopped_minutes < _VALID_MINUTES:
         return Verdict(due=False, received=False, valid=False, fields=0)

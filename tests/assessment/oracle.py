@@ -202,7 +202,8 @@ class Judge:
             is_of = mark.outlet == outlet and mark.factor in ("*", factor) and EFFECTS[mark.kind] in effects
             touches = mark.from_at < start_of(day) + DAY and (mark.end is None or mark.end > start_of(day))
             is_known = mark.recorded_at <= cut_off(day, stage, self.settings) and mark.state not in ("rejected", "void")
-            if is_of and touches and is_known and not voucher_lapsed(mark, day, self.case, self.settings):
+            lapsed = stage == "completed" and voucher_lapsed(mark, day, self.case, self.settings)
+            if is_of and touches and is_known and not lapsed:
                 yield mark
 
     def is_stopped(self, hour, outlet, factor, stage):

@@ -241,6 +241,8 @@ async def test_stop_without_its_voucher_lapses(admin, postgres_dsn):
     row = await rate_of(admin, "outlet", "O1", "completed")
     assert (row["expected_groups"], row["groups_not_taking_part"]) == (48, 0)
     assert not row["provisional"]
+    row = await rate_of(admin, "outlet", "O1", "immediate")  # final since noon of the next day
+    assert (row["expected_groups"], row["groups_not_taking_part"], row["provisional"]) == (0, 48, False)
 
 
 async def test_voucher_dates_are_those_of_the_database(admin):

@@ -491,7 +491,8 @@ def test_voucher_saves_the_months_it_is_in_time_for(calculator, proof_at, now, s
     from_at = start_of(months[0][0])
     stop = Mark("W1", "*", "stop", from_at, from_at + 13 * DAY, from_at, "accepted", None, proof_at)
     case = Case(MEDIA, listing("W1", ["w01018"]), [], [stop], now)
-    found = [judge(calculator, case, days=days, first=first)[1] for first, days in months]
+    immediate, found = zip(*(judge(calculator, case, days=days, first=first) for first, days in months), strict=True)
+    assert [counts.groups_not_taking_part for counts in immediate] == [4 * 24, 9 * 24]  # that stage was final before
     assert [(counts.groups_not_taking_part, counts.expected_groups) for counts in found] == [
         (24 * days, 24 * (of_month - days)) for days, (_, of_month) in zip(stopped, months, strict=True)
     ]

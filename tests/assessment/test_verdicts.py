@@ -160,6 +160,7 @@ MARKS = [
     (mark("interruption"), CLOSING, {"interruption": "excuses"}, None),
     (mark("stop", voucher_due=NOW + timedelta(1)), CLOSING, {}, None),
     (mark("stop", voucher_due=NOW), CLOSING, {}, "voucher"),
+    (mark("stop", voucher_due=NOW), NOON, {}, None),
     (mark("stop", voucher_due=NOW, proof_at=NOW), CLOSING, {}, "voucher"),
     (mark("stop", voucher_due=NOW, proof_at=NOW - timedelta(1)), CLOSING, {}, None),
     (mark("stop", voucher_due=NOW), CLOSING, {"vouchers": "ignored"}, None),

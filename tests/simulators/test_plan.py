@@ -108,10 +108,10 @@ def test_record_counts_as_known(recorded, voided, verdicts):
 
 
 def test_stop_without_a_voucher_lapses():
-    """From the 11th of the next month on what was sent stands again."""
+    """From the 11th of the next month on what was sent stands again, at the stage that waits for vouchers."""
     marks = [stop(at(0), at(4), at(20))]
     assert stages(make(days=39, marks=marks), at(1)) == [OUT, OUT]
-    assert stages(make(days=40, marks=marks), at(1)) == [WELL, WELL]
+    assert stages(make(days=40, marks=marks), at(1)) == [OUT, WELL]
     marks = [stop(at(0, day=31), at(4, day=32), at(20, day=32))]
     assert [stages(make(days=40, marks=marks), at(1, day=day))[1] for day in (31, 32)] == [WELL, OUT]
 

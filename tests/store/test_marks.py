@@ -399,6 +399,8 @@ async def test_national_mark_needs_no_voucher(store, admin):
         NOW,
     )
     upstream = await admin.fetchval("SELECT voucher_due FROM standing_marks WHERE origin = 'upstream:nation'")
+    shown = await admin.fetchrow("SELECT voucher_due, voucher_last_due FROM v_marks WHERE origin = 'upstream:nation'")
+    assert tuple(shown) == (None, None)  # whether it was proved is for the platform to say
     assert upstream == parse_moment("2026-04-11")
 
 

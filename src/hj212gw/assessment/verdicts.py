@@ -277,15 +277,20 @@ def explain_alone(mark: MarkFacts, end: StageEnd, settings: Mapping[str, Any], *
             (is_interruption or mark.effect == "not_responsible") and settings.get("not_responsible") == "none",
             "another's fault lets no hour out (setting not_responsible = none)",
         ),
-        (_has_lapsed(mark, settings, now), "its voucher did not come in time"),
+        (_has_lapsed(mark, end.stage, settings, now), "its voucher did not come in time"),
     )
     reason = next((words for holds, words in reasons if holds), None)
     return reason or (_explain_manual(mark, end, settings) if mark.effect == "manual" else None)
 
 
-def _has_lapsed(mark: MarkFacts, settings: Mapping[str, Any], now: datetime) -> bool:
-    """Tell whether the voucher of a mark is late: what was sent stands again."""
-    if settings.get("vouchers") != "required" or mark.voucher_due is None or mark.voucher_due > now:
+def _has_lapsed(mark: MarkFacts, stage: str, settings: Mapping[str, Any], now: datetime) -> bool:
+    """Tell whether the voucher of a mark is late: at the stage that waits for it what was sent stands again."""
+    if (
+        stage == "immediate"
+        or settings.get("vouchers") != "required"
+        or mark.voucher_due is None
+        or mark.voucher_due > now
+    ):
         return False
     return mark.proof_at is None or mark.proof_at >= mark.voucher_due
 

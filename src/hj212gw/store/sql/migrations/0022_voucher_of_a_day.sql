@@ -10,9 +10,9 @@ COMMENT ON COLUMN hj212.standing_marks.voucher_due IS
 
 CREATE OR REPLACE VIEW hj212.v_marks AS
 SELECT s.mark_id, s.outlet, s.factor, s.kind, k.name_zh, s.effect, s.from_at, s.to_at, s.value, s.note, s.source,
-       s.origin, s.author, s.recorded_at, s.state, s.decided_by, s.decided_at, s.voucher_due,
+       s.origin, s.author, s.recorded_at, s.state, s.decided_by, s.decided_at, CASE WHEN s.origin = 'local' THEN s.voucher_due END AS voucher_due,
        encode(s.proof_sha256, 'hex') AS proof_sha256, s.proof_name, s.proof_at, m.entered_at,
-       CASE WHEN s.voucher_due IS NOT NULL THEN hj212.voucher_end(hj212.local_day(s.to_at - interval '1 us'))
+       CASE WHEN s.origin = 'local' AND s.voucher_due IS NOT NULL THEN hj212.voucher_end(hj212.local_day(s.to_at - interval '1 us'))
        END AS voucher_last_due
 FROM hj212.standing_marks s
 JOIN hj212.mark_kinds k USING (kind)

@@ -14,8 +14,9 @@ WITH rules AS (SELECT $1::jsonb AS r), known AS (
       AND m.recorded_at <= hj212.day_start(b.day + 1) + s.after
       AND (m.effect <> 'manual' OR (m.state = 'accepted' AND s.stage = 'completed' AND r ->> 'manual' = 'completed'
            AND m.to_at - m.from_at <= (r ->> 'manual_max_hours')::integer * interval '1 hour'))
-      -- The voucher of a mark that lets hours out is late for this day: what was sent stands again.
-      AND (r ->> 'vouchers' <> 'required' OR m.voucher_due IS NULL OR hj212.voucher_end(b.day) > $5
+      -- The voucher of a mark that lets hours out is late for this day: what was sent stands again, at the stage that waits
+      -- for vouchers; the immediate one is final long before (assessment.md section 5).
+      AND (s.stage = 'immediate' OR r ->> 'vouchers' <> 'required' OR m.voucher_due IS NULL OR hj212.voucher_end(b.day) > $5
            OR m.proof_at < hj212.voucher_end(b.day))
 ), covered AS (
     SELECT outlet, factor, day, stage,
