@@ -7,6 +7,7 @@ hours (rounding, the rate where nothing is due, how days make a period) are not 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fractions import Fraction
 from itertools import product
 from typing import NamedTuple, get_args
@@ -14,28 +15,41 @@ from typing import NamedTuple, get_args
 from hj212gw.assessment.figures import Key, Manner, keys_of
 from hj212gw.assessment.rates import Counts
 from hj212gw.assessment.reports import Bound
-from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
-from hj212gw.store.figures import Cell
+from hj212gw.config_assessment import (
+    CLOSING_DAYS,
+    CUTOFF_HOURS,
+    EXEMPT_HOURS,
+    WASTEWATER_PARAMETERS,
+    AssessmentSettings,
+)
+from hj212gw.store.figures import Cell, Cutoffs
 
+# What decides about which arrivals and marks are known, each at one stage alone.
+OF_ARRIVALS = {"immediate_by": "immediate", "immediate_cutoff_hours": "immediate", "completed_days": "completed"}
 # What decides about groups; expected_groups does not need another computation.
 OF_GROUPS = (
-    "immediate_by",
     "stop_partial",
     "manual",
     "interruption",
     "not_responsible",
     "uncounted_factors",
     "qc_exempt_scope",
+    "qc_exempt_hours",
     "zero_flow",
     "invalid_received",
     "unconverted",
 )
 NET_OR_GROSS = "expected_groups"
-_UNCOUNTED = "uncounted_factors"
 _ROLLUP = "rollup"
 _OF_COUNTS = {"v_denominator": ("expected", "received"), "t_unit": ("value", "group")}
 _WITH_T = ("product", "t_only")
-_COUNTED = (",".join(WASTEWATER_PARAMETERS), "")
+# Values of settings that are no choice of few.
+_TRIED = {
+    "uncounted_factors": (",".join(WASTEWATER_PARAMETERS), ""),
+    "immediate_cutoff_hours": tuple(map(str, CUTOFF_HOURS)),
+    "completed_days": tuple(map(str, CLOSING_DAYS)),
+    "qc_exempt_hours": tuple(map(str, EXEMPT_HOURS)),
+}
 
 Choice = tuple[str, ...]  # a value for each of some settings, in their order; of a list its codes, as --set takes them
 Names = tuple[str, ...]
@@ -44,6 +58,16 @@ Names = tuple[str, ...]
 def change_settings(settings: AssessmentSettings, changes: Mapping[str, str]) -> AssessmentSettings:
     """Return settings with some changed, whose values are as `Ranges` names them."""
     return AssessmentSettings.model_validate({**settings.model_dump(), **changes})
+
+
+def show_setting(value: object) -> str:
+    """Write the value of a setting as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def names_at(stage: str, names: Names) -> Names:
+    """Return those of some settings that can matter at a stage."""
+    return tuple(name for name in names if OF_ARRIVALS.get(name, stage) == stage)
 
 
 class Part(NamedTuple):
@@ -105,6 +129,16 @@ class Ranges:
         self._parts: dict[Key, _Parts] = {}
         self._has_values = False
         self.varied: dict[str, tuple[str, ...]] = {}
+
+    def cutoffs(self) -> Cutoffs:
+        """Return the earliest and the latest cut-off tried."""
+        hours = sorted((*CUTOFF_HOURS, self._settings.immediate_cutoff_hours))
+        days = sorted((*CLOSING_DAYS, self._settings.completed_days))
+        moment = timedelta(microseconds=1)  # the last one of a day is included
+        return Cutoffs(
+            (timedelta(hours=hours[0]), timedelta(hours=hours[-1])),
+            (timedelta(days=days[0]) - moment, timedelta(days=days[-1]) - moment),
+        )
 
     def add(self, part: Part, names: Names) -> None:
         """Add the counts of a cell by one choice.
@@ -171,7 +205,7 @@ class Ranges:
     def values_of(self, name: str) -> tuple[str, ...]:
         """Return what a setting can be, the configured value first; it counts as varied from then on."""
         configured = self._configured(name)
-        values = _COUNTED if name == _UNCOUNTED else get_args(AssessmentSettings.model_fields[name].annotation)
+        values = _TRIED.get(name) or get_args(AssessmentSettings.model_fields[name].annotation)
         ordered = (configured, *(value for value in values if value != configured))
         self.varied[name] = ordered
         return ordered
@@ -189,8 +223,7 @@ class Ranges:
     def _configured(self, name: str) -> str:
         if name in _OF_COUNTS:
             return str(getattr(self._manner.policy, name))
-        value = getattr(self._settings, name)
-        return value if isinstance(value, str) else ",".join(value)
+        return show_setting(getattr(self._settings, name))
 
 
 class _Means:
