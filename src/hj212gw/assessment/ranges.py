@@ -40,6 +40,7 @@ OF_GROUPS = (
     "unconverted",
 )
 NET_OR_GROSS = "expected_groups"
+_UNCOUNTED = "uncounted_factors"
 _ROLLUP = "rollup"
 _OF_COUNTS = {"v_denominator": ("expected", "received"), "t_unit": ("value", "group")}
 _WITH_T = ("product", "t_only")
@@ -92,6 +93,24 @@ class _Variants:
     def names(self) -> Names:
         """Return all settings that matter."""
         return tuple(sorted({name for names in self.counts for name in names}))
+
+    def find_movers(self) -> set[str]:
+        """Return the settings that do change a count, of those that can."""
+        found: set[str] = set()
+        for names, known in self.counts.items():
+            if NET_OR_GROSS in names and any(counts.expected_groups != gross for counts, gross in known.values()):
+                found.add(NET_OR_GROSS)
+            for place, name in enumerate(name for name in names if name != NET_OR_GROSS):
+                by_rest: dict[Choice, tuple[Counts, int]] = {}
+                if (
+                    name == _UNCOUNTED
+                    or any(  # what is not counted is missing by some choices
+                        by_rest.setdefault((*choice[:place], *choice[place + 1 :]), value) != value
+                        for choice, value in known.items()
+                    )
+                ):
+                    found.add(name)
+        return found
 
     def pick(self, chosen: dict[str, str]) -> Counts:
         """Return the counts by a choice."""
@@ -182,6 +201,9 @@ class Ranges:
     def _list(self, parts: _Parts, *, has_rollup: bool) -> Iterator[tuple[Fraction, dict[str, str]]]:
         """Yield the rate by every choice that gives one."""
         names = parts.whole.names()
+        # What changes nothing here is best left as configured.
+        movers = set().union(*(unit.find_movers() for unit in parts.points.values() or [parts.whole]))
+        values = [self.values_of(name)[: None if name in movers else 1] for name in names]
         rollups: dict[str, Iterable[_Variants]] = {"pooled": [parts.whole]}
         if has_rollup:
             rollups["mean_of_points"] = parts.points.values()
@@ -196,7 +218,7 @@ class Ranges:
             for rollup, units in rollups.items():
                 means = _Means(units, self._manner._replace(policy=policy))
                 named = {_ROLLUP: rollup} if has_rollup else {}
-                for choice in product(*(self.values_of(name) for name in names)):
+                for choice in product(*values):
                     chosen = dict(zip(names, choice, strict=True))
                     effective = means.pick(chosen)
                     if effective is not None:
