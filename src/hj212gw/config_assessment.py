@@ -11,6 +11,10 @@ from pydantic_settings import NoDecode
 from hj212gw.config_options import Section, split_list
 
 WASTEWATER_PARAMETERS = ("w00000", "w01001", "w01010")  # flow, pH and temperature
+# What is tried of settings that could be any number: by default, and what else is likely.
+CUTOFF_HOURS = (12, 13, 24)
+CLOSING_DAYS = (10, 5, 30)
+EXEMPT_HOURS = (1, 0)
 
 _PROVENANCE_IS_IDLE = (
     "assessment.immediate_by=provenance has no effect on local arrivals, which do not tell what was filled in:"

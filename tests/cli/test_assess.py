@@ -162,8 +162,62 @@ def test_range_over_provenance(folder):
     immediate, completed = document["range"]
     assert immediate["lowest"]["effective"] == str(Fraction(23, 24) ** 2)
     assert immediate["lowest"]["settings"] == {"v_denominator": "expected", "immediate_by": "provenance"}
-    assert immediate["highest"] == completed["lowest"]
+    assert (immediate["highest"]["effective"], completed["lowest"]["effective"]) == ("1", "1")
+    assert "immediate_by" not in completed["lowest"]["settings"]
     assert document["varied"]["immediate_by"] == ["deadline", "provenance"]
+
+
+def test_range_over_cut_offs(folder):
+    """Each cut-off at its own stage, where something came or was recorded between those that are likely."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", range(21))
+    folder.send("W1", "w01018", [21], arrived="2026-03-02T12:30")
+    folder.send("W1", "w01018", [22], arrived="2026-03-08T12:30")
+    folder.list_outlet("W2", {"w01018": 1})
+    folder.send("W2", "w01018", range(24))
+    folder.mark("W2", "*", "device", "2026-03-01T05:00", "2026-03-01T07:00", "2026-03-02T12:45")
+    folder.list_outlet("W3", {"w01018": 1})
+    folder.send("W3", "w01018", range(20))
+    document = run_folder(folder, "--range", "--level", "outlet").document
+    found = {(spread["id"], spread["stage"]): spread for spread in document["range"]}
+    assert document["varied"]["immediate_cutoff_hours"] == ["12", "13", "24"]
+    assert document["varied"]["completed_days"] == ["10", "5", "30"]
+    ends = {who: (ends["lowest"]["effective"], ends["highest"]["effective"]) for who, ends in found.items()}
+    late = str(Fraction(22, 24) ** 2)
+    assert ends["W1", "immediate"] == (str(Fraction(21, 24) ** 2), "11/12")
+    assert ends["W1", "completed"] == (late, "23/24")
+    assert ends["W2", "immediate"] == ("11/12", "1")
+    assert ends["W2", "completed"] == ("11/12", "11/12")
+    settings = {who: {**ends["lowest"]["settings"], **ends["highest"]["settings"]} for who, ends in found.items()}
+    cut_offs = ("immediate_cutoff_hours", "completed_days")
+    named = {who: [names.get(name) for name in cut_offs] for who, names in settings.items()}
+    assert named == {
+        ("W1", "immediate"): ["13", None],
+        ("W1", "completed"): [None, "10"],
+        ("W2", "immediate"): ["12", None],
+        ("W2", "completed"): [None, None],
+        ("W3", "immediate"): [None, None],
+        ("W3", "completed"): [None, None],
+    }
+    assert found["W1", "completed"]["lowest"]["settings"]["completed_days"] == "5"
+    again = run_folder(folder, "--set", "completed_days=5", "--level", "outlet")
+    assert again.row("completed", "outlet", "W1")["effective"] == late
+    alone = run_folder(folder, "--range", "--stage", "completed", "--level", "outlet").document["varied"]
+    assert ("immediate_cutoff_hours" in alone, "completed_days" in alone) == (False, True)
+    words = run("--from-csv", folder.path, "--range", "--level", "outlet", "--stage", "immediate", *NOW).stdout
+    assert "immediate_cutoff_hours=13" in words
+
+
+def test_range_over_exempt_checks(folder):
+    """How many hours of a check are let out is not public either."""
+    folder.list_outlet("W1", {"w01018": 1})
+    folder.send("W1", "w01018", [hour for hour in range(24) if hour != 3])
+    folder.mark("W1", "*", "standard_check", "2026-03-01T03:05", "2026-03-01T03:40", "2026-03-01T04:00")
+    document = run_folder(folder, "--range", "--level", "outlet", "--stage", "completed").document
+    (spread,) = document["range"]
+    assert document["varied"]["qc_exempt_hours"] == ["1", "0"]
+    assert spread["lowest"]["settings"]["qc_exempt_hours"] == "0"
+    assert (spread["lowest"]["effective"], spread["highest"]["effective"]) == (str(Fraction(23, 24) ** 2), "1")
 
 
 def test_range_over_what_is_counted(folder):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from fractions import Fraction
-from itertools import product
+from itertools import product, zip_longest
 from typing import Any, NamedTuple
 
 from hj212gw.assessment.figures import (
@@ -18,14 +18,23 @@ from hj212gw.assessment.figures import (
     pool_cells,
 )
 from hj212gw.assessment.losses import to_lost_hour
-from hj212gw.assessment.ranges import NET_OR_GROSS, OF_GROUPS, Names, Part, Ranges, change_settings
+from hj212gw.assessment.ranges import (
+    NET_OR_GROSS,
+    OF_ARRIVALS,
+    OF_GROUPS,
+    Names,
+    Part,
+    Ranges,
+    change_settings,
+    names_at,
+)
 from hj212gw.assessment.rates import Policy
 from hj212gw.assessment.reports import PERIODS, STATES, Figure, LostHour, Report, Spread
 from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
-from hj212gw.store.assessment import LOCAL, UPSTREAM, Scope, apply_rules, compute_days
+from hj212gw.store.assessment import LOCAL, STAGES, UPSTREAM, Scope, apply_rules, compute_days, read_arrivals
 from hj212gw.store.figures import (
     Cell,
     Grouping,
@@ -41,9 +50,7 @@ from hj212gw.store.figures import (
     read_remedies,
     read_uncounted,
 )
-from hj212gw.store.pool import Connection
-
-_REREAD = "immediate_by"  # the only open setting that decides about what is read
+from hj212gw.store.pool import Connection, undone
 
 
 class Question(NamedTuple):
@@ -188,10 +195,14 @@ class _Run:
         """Compute the outlets of a month by every choice of the settings that can matter to each."""
         settings = self._question.settings
         uncounted = {*WASTEWATER_PARAMETERS, *settings.uncounted_factors}
-        questions = await read_open_questions(self._connection, scope, settings.flow_factors, uncounted)
+        questions = await read_open_questions(
+            self._connection, scope, settings.flow_factors, uncounted, self._ranges.cutoffs()
+        )
+        of_arrivals = [name for name, stage in OF_ARRIVALS.items() if stage in self._question.stages]
+        open_ = (*of_arrivals, *OF_GROUPS, NET_OR_GROSS)
         groups: dict[Names, list[str]] = {}
         for outlet, found in questions.items():
-            names = tuple(name for name in (*OF_GROUPS, NET_OR_GROSS) if name in found)
+            names = tuple(name for name in open_ if name in found)
             groups.setdefault(names, []).append(outlet)
         for cell in cells:
             if not questions[cell.outlet]:
@@ -205,20 +216,48 @@ class _Run:
         """Compute some outlets by every choice; what was read is read again only where a choice is about that."""
         varied = [name for name in OF_GROUPS if name in names]
         choices = list(product(*(self._ranges.values_of(name) for name in varied)))
-        read_by = None
-        for number, choice in enumerate(choices):
-            self._question.on_progress(number / len(choices), f"{scope.from_day:%Y-%m} range, {len(outlets)} outlets")
-            changes = {**dict(zip(varied, choice, strict=True)), NET_OR_GROSS: "net"}
-            rules = make_rules(change_settings(self._question.settings, changes))
-            if read_by != (wanted := changes.get(_REREAD, "")):
-                if _REREAD in changes:
-                    await compute_days(self._connection, scope._replace(outlets=outlets), rules)
+        readings = self._list_readings(names)
+        for number, (reading, stages) in enumerate(readings):
+            async with undone(self._connection):
+                if number:
+                    rules = make_rules(change_settings(self._question.settings, reading))
+                    await read_arrivals(self._connection, scope._replace(outlets=outlets), rules)
                 else:
                     await narrow(self._connection, outlets)
-                read_by = wanted
-            await apply_rules(self._connection, scope, rules)
-            for cell in await read_cells(self._connection, self._grouping):
-                self._ranges.add(Part(cell, choice), names)
+                for place, choice in enumerate(choices):
+                    share = (number + place / len(choices)) / len(readings)
+                    self._question.on_progress(share, f"{scope.from_day:%Y-%m} range, {len(outlets)} outlets")
+                    async with undone(self._connection):
+                        await self._count(scope, names, stages, {**reading, **dict(zip(varied, choice, strict=True))})
+
+    def _list_readings(self, names: Names) -> list[tuple[dict[str, str], tuple[str, ...]]]:
+        """List what has to be read, as configured first, with the stages it is read for.
+
+        Another choice of each stage is read at once, but where the closing of one bounds what the other takes.
+        """
+        configured = {name: self._ranges.values_of(name)[0] for name in OF_ARRIVALS if name in names}
+        others: list[list[dict[str, str]]] = []
+        for stage in STAGES:
+            own = [name for name in configured if OF_ARRIVALS[name] == stage]
+            choices = list(product(*(self._ranges.values_of(name) for name in own)))[1:]
+            others.append([dict(zip(own, choice, strict=True)) for choice in choices])
+        if "immediate_by" in names or self._rules.is_by_provenance:
+            others = [[*others[0], *({} for _ in others[1])], [*({} for _ in others[0]), *others[1]]]
+        readings: list[tuple[dict[str, str], tuple[str, ...]]] = [(configured, STAGES)]
+        for pair in zip_longest(*others, fillvalue={}):
+            stages = tuple(stage for stage, changes in zip(STAGES, pair, strict=True) if changes)
+            readings.append(({**configured, **pair[0], **pair[1]}, stages))
+        return readings
+
+    async def _count(self, scope: Scope, names: Names, stages: Sequence[str], changes: dict[str, str]) -> None:
+        """Count what was read by a choice, for some stages."""
+        rules = make_rules(change_settings(self._question.settings, {**changes, NET_OR_GROSS: "net"}))
+        await apply_rules(self._connection, scope, rules)
+        wanted = [stage for stage in stages if stage in self._question.stages]
+        for cell in await read_cells(self._connection, self._grouping._replace(stages=wanted)):
+            own = names_at(cell.stage, names)
+            choice = tuple(changes[name] for name in own if name != NET_OR_GROSS)
+            self._ranges.add(Part(cell, choice), own)
 
 
 async def _choose(connection: Connection, question: Question) -> tuple[Policy, str]:

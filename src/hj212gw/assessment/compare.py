@@ -31,8 +31,8 @@ from hj212gw.assessment.rules import make_rules
 from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
 from hj212gw.errors import ConfigError
 from hj212gw.store.assessment import UPSTREAM, Scope
-from hj212gw.store.figures import Cell, read_policies
-from hj212gw.store.upstream import CountRows, Cutoffs, UpstreamRate, UpstreamStore
+from hj212gw.store.figures import Cell, Cutoffs, read_policies
+from hj212gw.store.upstream import CountRows, UpstreamRate, UpstreamStore
 
 _ARRIVAL_NAMES = frozenset(item.name for item in OF_ARRIVALS)
 _FIGURE_NAMES = tuple(item.name for item in OF_FIGURES)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TextIO
 
+from hj212gw.assessment.ranges import show_setting
 from hj212gw.assessment.rates import Rate, show_percent, validity_of_received
 from hj212gw.assessment.reports import Bound, Figure, LostHour, Report, Spread
 from hj212gw.config_assessment import AssessmentSettings
@@ -133,11 +134,6 @@ def name_changes(report: Report) -> str:
     default = AssessmentSettings().model_dump(mode="json")
     changed = {name: value for name, value in report.settings.items() if name != "policy" and value != default[name]}
     return " ".join(f"{name}={show_setting(value)}" for name, value in changed.items())
-
-
-def show_setting(value: object) -> str:
-    """Write the value of a setting as `--set` takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def show_settings(bound: Bound | None) -> str:

@@ -7,6 +7,7 @@ hours (rounding, the rate where nothing is due, how days make a period) are not 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fractions import Fraction
 from itertools import product
 from typing import NamedTuple, get_args
@@ -14,18 +15,26 @@ from typing import NamedTuple, get_args
 from hj212gw.assessment.figures import Key, Manner, keys_of
 from hj212gw.assessment.rates import Counts
 from hj212gw.assessment.reports import Bound
-from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
-from hj212gw.store.figures import Cell
+from hj212gw.config_assessment import (
+    CLOSING_DAYS,
+    CUTOFF_HOURS,
+    EXEMPT_HOURS,
+    WASTEWATER_PARAMETERS,
+    AssessmentSettings,
+)
+from hj212gw.store.figures import Cell, Cutoffs
 
+# What decides about which arrivals and marks are known, each at one stage alone.
+OF_ARRIVALS = {"immediate_by": "immediate", "immediate_cutoff_hours": "immediate", "completed_days": "completed"}
 # What decides about groups; expected_groups does not need another computation.
 OF_GROUPS = (
-    "immediate_by",
     "stop_partial",
     "manual",
     "interruption",
     "not_responsible",
     "uncounted_factors",
     "qc_exempt_scope",
+    "qc_exempt_hours",
     "zero_flow",
     "invalid_received",
     "unconverted",
@@ -35,7 +44,13 @@ _UNCOUNTED = "uncounted_factors"
 _ROLLUP = "rollup"
 _OF_COUNTS = {"v_denominator": ("expected", "received"), "t_unit": ("value", "group")}
 _WITH_T = ("product", "t_only")
-_COUNTED = (",".join(WASTEWATER_PARAMETERS), "")
+# Values of settings that are no choice of few.
+_TRIED = {
+    "uncounted_factors": (",".join(WASTEWATER_PARAMETERS), ""),
+    "immediate_cutoff_hours": tuple(map(str, CUTOFF_HOURS)),
+    "completed_days": tuple(map(str, CLOSING_DAYS)),
+    "qc_exempt_hours": tuple(map(str, EXEMPT_HOURS)),
+}
 
 Choice = tuple[str, ...]  # a value for each of some settings, in their order; of a list its codes, as --set takes them
 Names = tuple[str, ...]
@@ -44,6 +59,16 @@ Names = tuple[str, ...]
 def change_settings(settings: AssessmentSettings, changes: Mapping[str, str]) -> AssessmentSettings:
     """Return settings with some changed, whose values are as `Ranges` names them."""
     return AssessmentSettings.model_validate({**settings.model_dump(), **changes})
+
+
+def show_setting(value: object) -> str:
+    """Write the value of a setting as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def names_at(stage: str, names: Names) -> Names:
+    """Return those of some settings that can matter at a stage."""
+    return tuple(name for name in names if OF_ARRIVALS.get(name, stage) == stage)
 
 
 class Part(NamedTuple):
@@ -68,6 +93,24 @@ class _Variants:
     def names(self) -> Names:
         """Return all settings that matter."""
         return tuple(sorted({name for names in self.counts for name in names}))
+
+    def find_movers(self) -> set[str]:
+        """Return the settings that do change a count, of those that can."""
+        found: set[str] = set()
+        for names, known in self.counts.items():
+            if NET_OR_GROSS in names and any(counts.expected_groups != gross for counts, gross in known.values()):
+                found.add(NET_OR_GROSS)
+            for place, name in enumerate(name for name in names if name != NET_OR_GROSS):
+                by_rest: dict[Choice, tuple[Counts, int]] = {}
+                if (
+                    name == _UNCOUNTED
+                    or any(  # what is not counted is missing by some choices
+                        by_rest.setdefault((*choice[:place], *choice[place + 1 :]), value) != value
+                        for choice, value in known.items()
+                    )
+                ):
+                    found.add(name)
+        return found
 
     def pick(self, chosen: dict[str, str]) -> Counts:
         """Return the counts by a choice."""
@@ -105,6 +148,16 @@ class Ranges:
         self._parts: dict[Key, _Parts] = {}
         self._has_values = False
         self.varied: dict[str, tuple[str, ...]] = {}
+
+    def cutoffs(self) -> Cutoffs:
+        """Return the earliest and the latest cut-off tried."""
+        hours = sorted((*CUTOFF_HOURS, self._settings.immediate_cutoff_hours))
+        days = sorted((*CLOSING_DAYS, self._settings.completed_days))
+        moment = timedelta(microseconds=1)  # the last one of a day is included
+        return Cutoffs(
+            (timedelta(hours=hours[0]), timedelta(hours=hours[-1])),
+            (timedelta(days=days[0]) - moment, timedelta(days=days[-1]) - moment),
+        )
 
     def add(self, part: Part, names: Names) -> None:
         """Add the counts of a cell by one choice.
@@ -148,6 +201,9 @@ class Ranges:
     def _list(self, parts: _Parts, *, has_rollup: bool) -> Iterator[tuple[Fraction, dict[str, str]]]:
         """Yield the rate by every choice that gives one."""
         names = parts.whole.names()
+        # What changes nothing here is best left as configured.
+        movers = set().union(*(unit.find_movers() for unit in parts.points.values() or [parts.whole]))
+        values = [self.values_of(name)[: None if name in movers else 1] for name in names]
         rollups: dict[str, Iterable[_Variants]] = {"pooled": [parts.whole]}
         if has_rollup:
             rollups["mean_of_points"] = parts.points.values()
@@ -162,7 +218,7 @@ class Ranges:
             for rollup, units in rollups.items():
                 means = _Means(units, self._manner._replace(policy=policy))
                 named = {_ROLLUP: rollup} if has_rollup else {}
-                for choice in product(*(self.values_of(name) for name in names)):
+                for choice in product(*values):
                     chosen = dict(zip(names, choice, strict=True))
                     effective = means.pick(chosen)
                     if effective is not None:
@@ -171,7 +227,7 @@ class Ranges:
     def values_of(self, name: str) -> tuple[str, ...]:
         """Return what a setting can be, the configured value first; it counts as varied from then on."""
         configured = self._configured(name)
-        values = _COUNTED if name == _UNCOUNTED else get_args(AssessmentSettings.model_fields[name].annotation)
+        values = _TRIED.get(name) or get_args(AssessmentSettings.model_fields[name].annotation)
         ordered = (configured, *(value for value in values if value != configured))
         self.varied[name] = ordered
         return ordered
@@ -189,8 +245,7 @@ class Ranges:
     def _configured(self, name: str) -> str:
         if name in _OF_COUNTS:
             return str(getattr(self._manner.policy, name))
-        value = getattr(self._settings, name)
-        return value if isinstance(value, str) else ",".join(value)
+        return show_setting(getattr(self._settings, name))
 
 
 class _Means:

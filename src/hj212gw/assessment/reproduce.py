@@ -12,7 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from hj212gw.assessment.figures import Manner
 from hj212gw.assessment.rates import Counts, Policy, show_percent
-from hj212gw.config_assessment import WASTEWATER_PARAMETERS, AssessmentSettings
+from hj212gw.config_assessment import (
+    CLOSING_DAYS,
+    CUTOFF_HOURS,
+    EXEMPT_HOURS,
+    WASTEWATER_PARAMETERS,
+    AssessmentSettings,
+)
 
 T = TypeVar("T")
 Choice = tuple[Any, ...]  # a value for each of some settings, in their order
@@ -41,8 +47,8 @@ def _open(name: str, values: tuple[Any, ...], *traits: str) -> Open:
 # Those that decide which arrivals and marks are known in time, those that decide about groups, those about figures.
 OF_ARRIVALS = (
     _open("immediate_by", ("deadline", "provenance"), "filled"),
-    _open("immediate_cutoff_hours", (12, 13, 24), "late_immediate"),
-    _open("completed_days", (10, 5, 30), "late_completed"),
+    _open("immediate_cutoff_hours", CUTOFF_HOURS, "late_immediate"),
+    _open("completed_days", CLOSING_DAYS, "late_completed"),
 )
 OF_GROUPS = (
     _open(NET_OR_GROSS, ("net", "gross"), *_LEFT_OUT),
@@ -52,7 +58,7 @@ OF_GROUPS = (
     _open("not_responsible", ("both", "validity", "none"), "not_responsible", "interruption"),
     _open("uncounted_factors", (WASTEWATER_PARAMETERS, ()), "uncounted"),
     _open("qc_exempt_scope", ("factor", "point"), "standard_check"),
-    _open("qc_exempt_hours", (1, 0), "standard_check"),
+    _open("qc_exempt_hours", EXEMPT_HOURS, "standard_check"),
     _open("invalid_received", ("counts", "missing"), "bad_flag"),
     _open("unconverted", ("valid", "invalid"), "partial"),
     _open("vouchers", ("ignored", "required"), "voucher"),

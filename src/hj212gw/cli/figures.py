@@ -105,8 +105,10 @@ def _to_range(report: "Report", spread: "Spread") -> tuple[Any, ...]:
 
 def _show_changes(report: "Report", bound: "Bound | None") -> str:
     """Name the settings of a bound that are not as configured."""
+    from hj212gw.assessment.ranges import show_setting  # noqa: PLC0415 - slow to import
+
     used = {**report.settings, "v_denominator": report.policy.v_denominator, "t_unit": report.policy.t_unit}
-    configured = {name: ",".join(value) if isinstance(value, list) else value for name, value in used.items()}
+    configured = {name: show_setting(value) for name, value in used.items()}
     changes = {} if bound is None else {n: v for n, v in bound.settings.items() if v != configured[n]}
     return " ".join(f"{name}={value}" for name, value in changes.items())
 

@@ -73,13 +73,16 @@ async def compute_days(connection: Connection, scope: Scope, rules: Rules) -> No
     Raises:
         asyncpg.PostgresError: the database failed.
     """
-    await _prepare(connection)
     await read_arrivals(connection, scope, rules)
     await apply_rules(connection, scope, rules)
 
 
 async def read_arrivals(connection: Connection, scope: Scope, rules: Rules) -> None:
-    """Fill `base_days` and `arrived_days`: what is listed and what came. The slow half; rules may then change."""
+    """Fill `base_days` and `arrived_days`: what is listed and what came. The slow half; rules may then change.
+
+    What was there is gone, what `apply_rules` made too.
+    """
+    await _prepare(connection)
     from_at, to_at = start_of(scope.from_day), start_of(scope.to_day)
     ends = (rules.immediate_after, rules.completed_after)
     await connection.execute(load_query("assess_base"), scope.from_day, scope.to_day, scope.outlets, scope.now)

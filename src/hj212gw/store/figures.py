@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from hj212gw.protocol.times import WIRE_ZONE, local_day, start_of
@@ -82,6 +82,13 @@ class Loss(NamedTuple):
     enterprise: str | None
 
 
+class Cutoffs(NamedTuple):
+    """The earliest and the latest end of both stages that are tried, after the end of a day."""
+
+    immediate: tuple[timedelta, timedelta]
+    completed: tuple[timedelta, timedelta]
+
+
 async def read_policies(connection: Connection) -> dict[str, dict[str, Any]]:
     """Read the named policies."""
     rows = await connection.fetch("SELECT * FROM hj212.policies ORDER BY policy")
@@ -138,13 +145,21 @@ async def read_losses(connection: Connection, rules: Rules, stages: Sequence[str
 
 
 async def read_open_questions(
-    connection: Connection, scope: Scope, flow_factors: Sequence[str], uncounted: Iterable[str]
+    connection: Connection, scope: Scope, flow_factors: Sequence[str], uncounted: Iterable[str], cutoffs: Cutoffs
 ) -> dict[str, tuple[str, ...]]:
-    """Tell which settings can matter to each outlet, by what `base_days` and `arrived_days` hold."""
+    """Tell which settings can matter to each outlet, by what `base_days` and `arrived_days` hold.
+
+    Args:
+        connection: in the transaction of `read_arrivals`.
+        scope: it was called with.
+        flow_factors: tell the flow.
+        uncounted: factors that some choice leaves out.
+        cutoffs: what comes or is recorded between those tried is in time for some and late for others.
+    """
     source = None if scope.arrivals == LOCAL else scope.arrivals.removeprefix(UPSTREAM)
     days = (start_of(scope.from_day), start_of(scope.to_day))
-    factors = (list(flow_factors), *days, source, list(uncounted))
-    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, *factors)
+    more = (source, list(uncounted), *cutoffs.immediate, *cutoffs.completed)
+    rows = await connection.fetch(load_query("read_open_questions"), scope.arrivals, list(flow_factors), *days, *more)
     return {row["outlet"]: tuple(name for name, value in row.items() if value is True) for row in rows}
 
 

@@ -93,6 +93,17 @@ async def connect(dsn: str, *, name: str, role: str | None = None, statement_tim
 
 
 @asynccontextmanager
+async def undone(connection: Connection) -> AsyncIterator[None]:
+    """Hold a part of a transaction that is undone at its end, so that none of its locks is kept."""
+    part = connection.transaction()
+    await part.start()
+    try:
+        yield
+    finally:
+        await part.rollback()
+
+
+@asynccontextmanager
 async def connected(
     dsn: str, *, name: str, role: str | None = None, statement_timeout_secs: float = 60.0
 ) -> AsyncIterator[Connection]:

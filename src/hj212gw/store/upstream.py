@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hj212gw.store.assessment import STAGES, UPSTREAM, Rules, Scope, apply_rules, compute_days
-from hj212gw.store.figures import Cell, Grouping, read_cells
+from hj212gw.store.figures import Cell, Cutoffs, Grouping, read_cells
 from hj212gw.store.migrate import check_schema
-from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, count_rows, sort_error
+from hj212gw.store.pool import CONNECTION_ERRORS, Connection, connected, count_rows, sort_error, undone
 from hj212gw.store.queries import load_query
 
 if TYPE_CHECKING:
@@ -45,13 +45,6 @@ class HourKey(NamedTuple):
     factor: str
     hour_at: datetime
     arrived_at: datetime
-
-
-class Cutoffs(NamedTuple):
-    """The earliest and the latest end of both stages that are tried, after the end of a day."""
-
-    immediate: tuple[timedelta, timedelta]
-    completed: tuple[timedelta, timedelta]
 
 
 class UpstreamStore:
@@ -107,12 +100,8 @@ class UpstreamStore:
     @asynccontextmanager
     async def undone(self) -> "AsyncIterator[None]":
         """Hold a part of a transaction that is undone at its end."""
-        part = self.connection.transaction()
-        await part.start()
-        try:
+        async with undone(self.connection):
             yield
-        finally:
-            await part.rollback()
 
     async def read_base_list(self) -> list[tuple[Any, ...]]:
         """Read the base list as outlet, medium, factor, fields, from and to, None where open."""
