@@ -6,11 +6,12 @@ import os
 import socket
 import stat
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from tests.gateway.certificates import Authority
-from tests.journal.support import BASE_US, keep, make_record, opened
+from tests.journal.support import BASE_US, keep, make_record, opened, quiet
 
 from hj212gw import cli
 from hj212gw.cli import doctor_machine
@@ -123,14 +124,14 @@ def test_address_of_another_machine_fails(run, monkeypatch):
     assert states(run()[1])["gateway port"] == "failed"
 
 
-@pytest.fixture
-def running_http():
-    """The port of an HTTP endpoint that runs, as beside a gateway."""
+@contextmanager
+def http_beside(readiness):
+    """An HTTP endpoint that runs, as beside a gateway; gives its port."""
     started, stop = threading.Event(), threading.Event()
     found = []
 
     async def serve():
-        server = HttpServer("127.0.0.1", 0, lambda: Readiness(True))
+        server = HttpServer("127.0.0.1", 0, lambda: readiness)
         found.append((await server.start())[1])
         started.set()
         await asyncio.to_thread(stop.wait)
@@ -139,20 +140,33 @@ def running_http():
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     assert started.wait(20)
-    yield found[0]
-    stop.set()
-    thread.join(20)
+    try:
+        yield found[0]
+    finally:
+        stop.set()
+        thread.join(20)
 
 
-def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch, running_http):
+def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch):
     """The doctor may visit a gateway at work."""
-    with socket.create_server(("127.0.0.1", 0)) as gateway:
+    with socket.create_server(("127.0.0.1", 0)) as gateway, http_beside(Readiness(True)) as http_port:
         monkeypatch.setenv("HJ212GW_GATEWAY__PORT", str(gateway.getsockname()[1]))
-        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(running_http))
+        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(http_port))
         code, checks = run()
     assert code == 0
     assert "a gateway answers" in checks["gateway port"]["detail"]
     assert "a gateway answers" in checks["http port"]["detail"]
+    assert (states(checks)["gateway"], checks["gateway"]["detail"]) == ("ok", "it runs and takes packets")
+
+
+def test_gateway_that_takes_no_packets_fails(run, monkeypatch):
+    """It answers and its ports are its own; why it takes nothing is told in its own words."""
+    with http_beside(Readiness(False, "the journal has no room")) as http_port:
+        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(http_port))
+        code, checks = run()
+    assert (code, states(checks)["gateway"], states(checks)["http port"]) == (1, "failed", "ok")
+    assert checks["gateway"]["detail"] == "it runs and takes no packets: the journal has no room"
+    assert checks["gateway"]["next_step"]
 
 
 @pytest.mark.parametrize(
@@ -256,6 +270,26 @@ def test_journal_that_fills_fast_is_told(run, monkeypatch, tmp_path, minutes, si
     asyncio.run(fill_journal(tmp_path / "data" / "journal", minutes, size))
     checks = run()[1]
     assert checks.get("journal days left", {}).get("state") == state
+
+
+async def fill_for_a_day(directory, *, drained):
+    """A journal of several segments, 19.2 MB in 24 hours; drained: the database has all of it."""
+    async with opened(directory) as journal:
+        for number in range(48):
+            batch = [make_record(number * 10 + at, 40_000) for at in range(10)]
+            late_us = number * 1_800_000_000
+            await keep(journal, *(record._replace(received_at_us=BASE_US + late_us) for record in batch))
+        await quiet(journal)
+        if drained:
+            journal.confirm(journal.stats().head_seq, BASE_US)
+            await quiet(journal)
+
+
+@pytest.mark.parametrize(("drained", "state"), [(False, "warning"), (True, "ok")])
+def test_what_waits_already_takes_room_from_the_journal(run, tmp_path, drained, state):
+    """64 MiB last for three days of 20 MB, but for two when a day's packets wait in them."""
+    asyncio.run(fill_for_a_day(tmp_path / "data" / "journal", drained=drained))
+    assert run()[1]["journal days left"]["state"] == state
 
 
 def test_table_is_for_people(run, monkeypatch, capsys, tmp_path):

@@ -84,9 +84,14 @@ def _check_journal_days(settings: Settings) -> Iterator[Check]:
     bytes_a_day = _rate([segment for segment in segments if segment.records])
     if bytes_a_day:
         room = min(journal.max_bytes, free + sum(report.file_bytes for report in reports))
+        waiting = sum(report.waiting_file_bytes for report in reports)
         detail = f"{bytes_a_day / GIB:.2f} GiB a day lately; with the database away there is room for"
+        if waiting:
+            detail = (
+                f"{bytes_a_day / GIB:.2f} GiB a day lately, at most {waiting / GIB:.2f} GiB wait; there is room for"
+            )
         step = "make room, or raise journal.max_bytes: a repair of the database takes days at times"
-        yield judge_days_left("journal days left", detail, room / bytes_a_day, _LEAST_DAYS, step)
+        yield judge_days_left("journal days left", detail, max(room - waiting, 0) / bytes_a_day, _LEAST_DAYS, step)
 
 
 def _rate(segments: list[SegmentReport]) -> float:

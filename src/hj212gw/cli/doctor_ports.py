@@ -15,18 +15,21 @@ from hj212gw.errors import ConfigError
 from hj212gw.gateway.tls import load_context
 
 _PROBE_SECS = 2.0
+_MOST_TEXT = 2000
 _LISTENS = "0A"  # of the states in /proc/net/tcp
 _PROC = Path("/proc")
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:
     """Look whether the ports can be listened on, and whether the TLS port has a certificate."""
-    is_running = _answers_http(settings.http.host, settings.http.port)
+    is_running = _ask_http(settings, "/healthz") == (HTTPStatus.OK, "alive")
     yield _check_port("gateway port", settings.gateway.host, settings.gateway.port, is_running=is_running)
     if settings.tls.port is not None:
         yield _check_port("tls port", settings.tls.host, settings.tls.port, is_running=is_running)
         yield _check_certificate(settings)
     yield _check_port("http port", settings.http.host, settings.http.port, is_running=is_running)
+    if is_running:
+        yield _check_ready(settings)
 
 
 def _check_port(name: str, host: str, port: int, *, is_running: bool) -> Check:
@@ -56,15 +59,23 @@ def _check_certificate(settings: Settings) -> Check:
     return Check("tls certificate", "ok", f"{settings.tls.certificate_file} and its key can be used")
 
 
-def _answers_http(host: str, port: int) -> bool:
-    """Ask whether a gateway runs here already."""
-    with closing(HTTPConnection(host, port, timeout=_PROBE_SECS)) as connection:
+def _check_ready(settings: Settings) -> Check:
+    status, text = _ask_http(settings, "/readyz")
+    if status == HTTPStatus.OK:
+        return Check("gateway", "ok", "it runs and takes packets")
+    why = text or "it does not answer /readyz"
+    return Check("gateway", "failed", f"it runs and takes no packets: {why}", "mend what it says, and read its log")
+
+
+def _ask_http(settings: Settings, path: str) -> tuple[int, str]:
+    """Ask the gateway that may run here; gives status and text, 0 where nobody answers."""
+    with closing(HTTPConnection(settings.http.host, settings.http.port, timeout=_PROBE_SECS)) as connection:
         try:
-            connection.request("GET", "/healthz")
+            connection.request("GET", path)
             response = connection.getresponse()
-            return response.status == HTTPStatus.OK and response.read(16) == b"alive\n"
+            return response.status, response.read(_MOST_TEXT).decode(errors="replace").strip()
         except (OSError, HTTPException):
-            return False
+            return 0, ""
 
 
 def find_listener(port: int) -> str:
