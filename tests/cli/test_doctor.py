@@ -226,6 +226,20 @@ def test_files_of_secrets_are_looked_at(tmp_path, option, mode, state):
     assert "chmod" in check.next_step or state != "warning"
 
 
+CLOSING = [
+    (10212, {10212}, "run: chmod o= "),
+    (10300, {10212, 10300}, "run: chmod o= "),
+    (0, set(), "run: chmod o= "),
+    (10300, {10300}, "chgrp"),
+]
+
+
+@pytest.mark.parametrize(("uid", "groups", "step"), CLOSING, ids=["owner", "group", "root", "other"])
+def test_step_for_an_open_secret_shuts_nobody_out(tmp_path, uid, groups, step):
+    """Who reads it as its owner, by its group or as root still does; all others have to get a group first."""
+    assert doctor_machine.close_to_others(tmp_path, (10212, 10212), uid, groups).startswith(step)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_of_somebody_else_fails(tmp_path):
     """It exists and cannot be read."""
@@ -244,7 +258,7 @@ def test_dsn_file_that_is_missing_or_open_to_all_is_told(run, monkeypatch, tmp_p
     assert f"database.dsn_file = {path}" in checks["settings"]["detail"]
     path.write_text(f"postgresql://127.0.0.1:{free_port()}/x", encoding="utf-8")
     path.chmod(0o644)
-    assert run()[1]["database.dsn_file"]["next_step"] == f"run: chmod 600 {path}"
+    assert run()[1]["database.dsn_file"]["next_step"] == f"run: chmod o= {path}"
 
 
 def test_unknown_setting_exits_3_and_names_the_nearest(run, monkeypatch):
