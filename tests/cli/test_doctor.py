@@ -326,6 +326,25 @@ def test_tls_port_and_certificate_are_looked_at(run, monkeypatch, tmp_path):
     code, checks = run()
     assert (code, states(checks)["tls port"], states(checks)["tls certificate"]) == (1, "ok", "failed")
     assert "tls.certificate_file" in checks["tls certificate"]["detail"]
-    Authority(tmp_path / "ca").sign_gateway()
+    Authority(tmp_path / "ca", days=100).sign_gateway()
     code, checks = run()
     assert (code, states(checks)["tls certificate"]) == (0, "ok")
+
+
+ENDS = [(-0.5, 1, "failed", "ran out on"), (20, 0, "warning", "runs out on"), (22, 0, "ok", "can be used")]
+
+
+@pytest.mark.parametrize(("days", "expected", "state", "words"), ENDS)
+@pytest.mark.parametrize("of", ["gateway", "clients"])
+def test_certificate_that_runs_out_is_told(run, monkeypatch, tmp_path, of, days, expected, state, words):
+    """The gateway's own, and the authority that data loggers' certificates are checked by."""
+    authority = Authority(tmp_path / "ca", days=days if of == "gateway" else 400)
+    certificate, key = authority.sign_gateway()
+    clients = Authority(tmp_path / "clients", days=days if of == "clients" else 400)
+    settings = {"PORT": free_port(), "CERTIFICATE_FILE": certificate, "KEY_FILE": key, "CLIENT_CA_FILE": clients.file}
+    for name, value in {"HOST": "127.0.0.1", **settings}.items():
+        monkeypatch.setenv(f"HJ212GW_TLS__{name}", str(value))
+    code, checks = run()
+    assert (code, states(checks)["tls certificate"]) == (expected, state)
+    assert words in checks["tls certificate"]["detail"]
+    assert bool(checks["tls certificate"]["next_step"]) == (state != "ok")

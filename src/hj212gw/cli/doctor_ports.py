@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from hj212gw.cli.asking import ask_http, find_listener
@@ -10,6 +11,7 @@ from hj212gw.cli.check import Check
 from hj212gw.cli.reloading import make_limits
 from hj212gw.config import Settings
 from hj212gw.errors import ConfigError
+from hj212gw.gateway.certificates import find_endings
 from hj212gw.gateway.tls import load_context
 
 
@@ -49,6 +51,13 @@ def _check_certificate(settings: Settings) -> Check:
         load_context(make_limits(settings).tls)
     except ConfigError as error:
         return Check("tls certificate", "failed", str(error), "mend the file, then SIGHUP a gateway that runs")
+    endings = find_endings((settings.tls.certificate_file, settings.tls.client_ca_file), datetime.now(UTC))
+    if endings:
+        found = "; ".join(ending.describe() for ending in endings)
+        step = "put a new certificate in its place, then SIGHUP a gateway that runs"
+        return Check(
+            "tls certificate", "failed" if any(ending.is_over for ending in endings) else "warning", found, step
+        )
     return Check("tls certificate", "ok", f"{settings.tls.certificate_file} and its key can be used")
 
 
