@@ -140,12 +140,17 @@ def judge_columnstore(engine: "Engine") -> Check:
 
 
 async def _check_partitions(connection: "Connection", settings: Settings) -> Check:
-    from hj212gw.store.engine import read_partitions_ahead  # noqa: PLC0415
+    from hj212gw.store.engine import find_missing_partitions, read_partitions_ahead  # noqa: PLC0415
 
     clock = Clock(settings.clock.epoch, settings.clock.speed, origin=settings.clock.origin)
     ahead = await read_partitions_ahead(connection, clock.now())
     if ahead is None:
         return Check("partitions", "ok", "TimescaleDB makes its chunks as data comes")
+    missing = await find_missing_partitions(connection)
+    if missing:
+        first = missing[0]
+        found = f"{len(missing)} noted as made are not there, such as {first.name} of {first.table}"
+        return Check("partitions", "failed", found, f"as their owner, one after the other: {first.remedy}")
     found = f"made for {max(ahead, timedelta()).days} days ahead"
     if ahead < _LEAST_AHEAD:
         step = "start the gateway, which makes them each hour, or run: hj212gw db migrate; if it runs, read its log"
