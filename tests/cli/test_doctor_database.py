@@ -183,6 +183,32 @@ def test_partitions_are_made_by_the_named_step(run, monkeypatch, capsys, postgre
 HANDS = ["DROP TABLE hj212.{}", "ALTER TABLE hj212.packets DETACH PARTITION hj212.{}"]
 
 
+def test_migrating_says_where_nothing_is_to_do(monkeypatch, capsys, empty_dsn):
+    """Dry or not; a dry run applies nothing and names what it would."""
+    names = [migration.name for migration in migrations.load_migrations()]
+    told = f"would apply {names[0]}\n"
+    code, err = migrate_by_hand(monkeypatch, capsys, empty_dsn, "--dry-run")
+    assert (code, told in err, "up to date" in err) == (0, True, False)
+    assert f"applied {names[-1]}" in migrate_by_hand(monkeypatch, capsys, empty_dsn)[1]
+    for arguments in ([], ["--dry-run"]):
+        assert migrate_by_hand(monkeypatch, capsys, empty_dsn, *arguments) == (0, "the schema is up to date\n")
+
+
+MISMATCHES = [
+    "INSERT INTO hj212.migrations VALUES (9999, '9999_later', 'x')",
+    "UPDATE hj212.migrations SET checksum = 'other' WHERE version = 2",
+]
+
+
+@pytest.mark.parametrize("statement", MISMATCHES, ids=["newer", "changed"])
+def test_dry_run_refuses_what_a_real_one_does(monkeypatch, capsys, empty_dsn, statement):
+    """With the same words and the same exit code."""
+    prepare(empty_dsn, statement)
+    refused = migrate_by_hand(monkeypatch, capsys, empty_dsn)
+    assert (refused[0], "install the" in refused[1]) == (4, True)
+    assert migrate_by_hand(monkeypatch, capsys, empty_dsn, "--dry-run") == refused
+
+
 @pytest.mark.parametrize("statement", HANDS, ids=["dropped", "detached"])
 def test_partition_that_is_only_noted_fails(run, postgres_dsn, statement):
     """Rows of its days would have no place, and `ensure_partitions` believes the note; the step brings it back."""
