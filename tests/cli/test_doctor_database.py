@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from hj212gw.config_loading import load_settings
 from hj212gw.store import migrate as migrations
 from hj212gw.store.embedded import EmbeddedServer
 from hj212gw.store.engine import Engine, foresee_versions, judge_versions, read_daily_growth
+from hj212gw.store.lock import DirectoryLock, upgrade_folder, upgrade_lock
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
 
@@ -339,3 +341,34 @@ def test_embedded_server_is_asked_while_it_runs(run, tmp_path, embedded_options)
         asyncio.run(server.stop())
     assert "does not run" in run()[1]["database"]["detail"]
     assert load_settings(None, {"data_dir": tmp_path}).database.dsn is None
+
+
+def test_leftover_of_an_upgrade_fails(run, tmp_path):
+    """`up` runs without its database for as long as the folder is there; one with a plan is not to be removed."""
+    folder = tmp_path / "data" / ".postgres.upgrade"
+    (tmp_path / "data" / "postgres").mkdir(parents=True)
+    folder.mkdir()
+    code, checks = run()
+    assert (code, states(checks)["database"]) == (1, "failed")
+    assert f"{folder} is there: it was let go for an upgrade" in checks["database"]["detail"]
+    assert checks["database"]["next_step"] == f"run: hj212gw db upgrade-embedded; or, as it is empty: rmdir {folder}"
+    (folder / "plan.json").write_text("{}")
+    (tmp_path / "data" / "postgres").rmdir()
+    assert run()[1]["database"]["next_step"] == "run: hj212gw db upgrade-embedded, which goes on where it was"
+
+
+def test_upgrade_at_work_is_a_warning(run, tmp_path):
+    """It is left to end; the process that holds its lock is named."""
+    directory = tmp_path / "data" / "postgres"
+    upgrade_folder(directory).mkdir(parents=True)
+
+    async def look():
+        lock = await DirectoryLock.take(upgrade_lock(directory), directory, patience_secs=0)
+        try:
+            return await asyncio.to_thread(run)
+        finally:
+            lock.release()
+
+    check = asyncio.run(look())[1]["database"]
+    assert (check["state"], f"process {os.getpid()}" in check["detail"]) == ("warning", True)
+    assert run()[1]["database"]["state"] == "failed"

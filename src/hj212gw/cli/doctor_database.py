@@ -11,6 +11,7 @@ from hj212gw.cli.check import GIB, Check, judge_days_left
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import ConfigError, SchemaMismatch, StoreError
+from hj212gw.store.lock import find_upgrader, is_upgraded, upgrade_folder
 
 if TYPE_CHECKING:
     from hj212gw.store.engine import Engine
@@ -51,6 +52,8 @@ async def _check(settings: Settings) -> list[Check]:
     from hj212gw.store.embedded import find_running_dsn  # noqa: PLC0415 - asyncpg, only where it is needed
 
     folder = settings.data_dir / "postgres"
+    if is_upgraded(folder):
+        return [_judge_upgrade(folder)]
     dsn = find_running_dsn(folder)
     if dsn is not None:
         return [*await _check_dsn(dsn, settings), *await _check_growth(dsn, folder)]
@@ -58,6 +61,20 @@ async def _check(settings: Settings) -> list[Check]:
         return [Check("database", "ok", f"{folder}: its server does not run, `up` starts it")]
     step = "name one with --dsn or database.dsn_file, unless `up` shall start its own"
     return [Check("database", "warning", "none is named", step)]
+
+
+def _judge_upgrade(directory: Path) -> Check:
+    """Tell of the folder for which `up` goes without its database."""
+    folder = upgrade_folder(directory)
+    pid = find_upgrader(directory)
+    if pid is not None:
+        found = f"process {pid} upgrades it; packets wait in the journal meanwhile"
+        return Check("database", "warning", found, "wait for its end, then run doctor again")
+    found = f"{folder} is there: it was let go for an upgrade that is not running; packets wait in the journal"
+    step = "run: hj212gw db upgrade-embedded"
+    is_empty = not any(folder.iterdir())
+    step += f"; or, as it is empty: rmdir {folder}" if is_empty else ", which goes on where it was"
+    return Check("database", "failed", found, step)
 
 
 async def _check_dsn(dsn: str, settings: Settings) -> list[Check]:
