@@ -1,6 +1,7 @@
 """The doctor's look at the database: reachable, the right schema, versions that go together, room to grow."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -72,7 +73,7 @@ def _judge_upgrade(directory: Path) -> Check:
         return Check("database", "warning", found, "wait for its end, then run doctor again")
     found = f"{folder} is there: it was let go for an upgrade that is not running; packets wait in the journal"
     step = "run: hj212gw db upgrade-embedded"
-    is_empty = not any(folder.iterdir())
+    is_empty = os.access(folder, os.R_OK) and not any(folder.iterdir())
     step += f"; or, as it is empty: rmdir {folder}" if is_empty else ", which goes on where it was"
     return Check("database", "failed", found, step)
 
