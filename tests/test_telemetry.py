@@ -50,6 +50,7 @@ CALLS = [
     ("config_refused", (ConfigError(WILD),), "config.refused"),
     ("sessions_measured", (3, 2000), None),
     ("certificates_loaded", (datetime(2030, 1, 1, tzinfo=UTC),), None),
+    ("certificate_ending", (WILD, datetime(2030, 1, 1, tzinfo=UTC), -0.5), "certificate.ending"),
     ("frames_received", (3,), None),
     ("frames_accepted", (2,), None),
     ("frame_rejected", ("crc", "10.0.0.1:5000", WILD), "frame.rejected"),

@@ -28,6 +28,11 @@ EVENTS: Mapping[str, Event] = {
         "sessions_rested_total",
     ),
     "tls.failed": Event(WARNING, "a connection ended by a fault of TLS, and which", "tls_failures_total"),
+    "certificate.ending": Event(
+        WARNING,
+        "a certificate in force, told at a start and a reload, runs out within 21 days, or ran out",
+        "tls_certificates_ending_total",
+    ),
     "proxy.refused": Event(WARNING, "a proxy's connection had no good PROXY header: closed", "proxies_refused_total"),
     "suspicion.noted": Event(WARNING, "a packet makes one suspicious: by whom, of which MN, why", "suspicions_total"),
     "config.reloaded": Event(INFO, "the settings were read again: what changed", "config_reloads_total"),

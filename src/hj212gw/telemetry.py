@@ -150,6 +150,7 @@ TLS_EXPIRES = _gauge(
     "When the first of the gateway's certificates and authorities runs out; NaN: no TLS",
     Merge.MIN,
 )
+TLS_ENDING = _counter("tls_certificates_ending", "Certificates loaded that run out within 21 days, or ran out")
 PROXIES_REFUSED = _counter("proxies_refused", "Connections of proxies closed for want of a good PROXY header")
 SUSPICIONS_NOTED = _counters("suspicions", "Packets that make one suspicious, by what it is", "what", SUSPICIONS)
 SUSPICIONS_DROPPED = _counter(

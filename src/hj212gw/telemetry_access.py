@@ -10,6 +10,7 @@ from hj212gw.telemetry import (
     SESSIONS_RESTED,
     SUSPICIONS_DROPPED,
     SUSPICIONS_NOTED,
+    TLS_ENDING,
     TLS_EXPIRES,
     TLS_FAILURES,
     error_facts,
@@ -33,6 +34,12 @@ def tls_failed(peer: str, why: str) -> None:
 def certificates_loaded(expires_at: datetime | None) -> None:
     """Show when the first of the certificates in force runs out; None without TLS."""
     TLS_EXPIRES.set(math.nan if expires_at is None else expires_at.timestamp())
+
+
+def certificate_ending(file: str, expires_at: datetime, days_left: float) -> None:
+    """Count and tell a certificate in force that runs out soon, or did: then less than nothing is left."""
+    TLS_ENDING.inc()
+    tell("certificate.ending", file[:200], file=file, expires_at=expires_at.isoformat(), days_left=round(days_left, 1))
 
 
 def proxy_refused(host: str, why: str) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.gateway.certificates import Authority
 
 from hj212gw import cli
 from hj212gw.cli.aggregating import make_aggregator
@@ -64,6 +65,34 @@ def test_check_exits_3_with_the_fault_and_the_next_step(run, settings_file):
     assert (code, out) == (3, "")
     assert err.startswith("error: gateway.port = 99999 (file ")
     assert err.endswith("Look at the settings with: hj212gw config show\n")
+
+
+def with_tls(settings_file, certificate, key):
+    """Settings with a TLS port."""
+    files = f'certificate_file = "{certificate}"\nkey_file = "{key}"\n'
+    settings_file.write_text(f"[tls]\nport = 9214\n{files}", encoding="utf-8")
+
+
+def test_check_refuses_a_key_that_does_not_match(run, settings_file, tmp_path):
+    """As `serve` does, so that a reload or a restart is no surprise."""
+    authority = Authority(tmp_path)
+    certificate, _ = authority.sign_gateway()
+    _, other = authority.sign_gateway("other")
+    with_tls(settings_file, certificate, other)
+    code, _, err = run("config", "check", "--config", str(settings_file))
+    assert (code, "KEY_VALUES_MISMATCH" in err) == (3, True)
+    assert "settings are good" not in err
+
+
+@pytest.mark.parametrize(("days", "words"), [(-0.5, "ran out on"), (20, "runs out on"), (100, None)])
+def test_check_warns_of_a_certificate_that_runs_out(run, settings_file, tmp_path, days, words):
+    """The gateway would start with it, so the settings are good."""
+    certificate, key = Authority(tmp_path, days=days).sign_gateway()
+    with_tls(settings_file, certificate, key)
+    code, _, err = run("config", "check", "--config", str(settings_file))
+    lines = err.splitlines()
+    assert (code, lines[-1].startswith("the settings are good")) == (0, True)
+    assert [line.startswith(f"warning: {certificate} {words}") for line in lines[:-1]] == ([True] if words else [])
 
 
 def test_check_refuses_a_clock_without_its_flag(run, monkeypatch):

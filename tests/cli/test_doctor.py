@@ -6,11 +6,12 @@ import os
 import socket
 import stat
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from tests.gateway.certificates import Authority
-from tests.journal.support import BASE_US, keep, make_record, opened
+from tests.journal.support import BASE_US, keep, make_record, opened, quiet
 
 from hj212gw import cli
 from hj212gw.cli import doctor_machine
@@ -123,14 +124,14 @@ def test_address_of_another_machine_fails(run, monkeypatch):
     assert states(run()[1])["gateway port"] == "failed"
 
 
-@pytest.fixture
-def running_http():
-    """The port of an HTTP endpoint that runs, as beside a gateway."""
+@contextmanager
+def http_beside(readiness):
+    """An HTTP endpoint that runs, as beside a gateway; gives its port."""
     started, stop = threading.Event(), threading.Event()
     found = []
 
     async def serve():
-        server = HttpServer("127.0.0.1", 0, lambda: Readiness(True))
+        server = HttpServer("127.0.0.1", 0, lambda: readiness)
         found.append((await server.start())[1])
         started.set()
         await asyncio.to_thread(stop.wait)
@@ -139,20 +140,33 @@ def running_http():
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     assert started.wait(20)
-    yield found[0]
-    stop.set()
-    thread.join(20)
+    try:
+        yield found[0]
+    finally:
+        stop.set()
+        thread.join(20)
 
 
-def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch, running_http):
+def test_ports_of_a_gateway_that_runs_are_no_fault(run, monkeypatch):
     """The doctor may visit a gateway at work."""
-    with socket.create_server(("127.0.0.1", 0)) as gateway:
+    with socket.create_server(("127.0.0.1", 0)) as gateway, http_beside(Readiness(True)) as http_port:
         monkeypatch.setenv("HJ212GW_GATEWAY__PORT", str(gateway.getsockname()[1]))
-        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(running_http))
+        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(http_port))
         code, checks = run()
     assert code == 0
     assert "a gateway answers" in checks["gateway port"]["detail"]
     assert "a gateway answers" in checks["http port"]["detail"]
+    assert (states(checks)["gateway"], checks["gateway"]["detail"]) == ("ok", "it runs and takes packets")
+
+
+def test_gateway_that_takes_no_packets_fails(run, monkeypatch):
+    """It answers and its ports are its own; why it takes nothing is told in its own words."""
+    with http_beside(Readiness(False, "the journal has no room")) as http_port:
+        monkeypatch.setenv("HJ212GW_HTTP__PORT", str(http_port))
+        code, checks = run()
+    assert (code, states(checks)["gateway"], states(checks)["http port"]) == (1, "failed", "ok")
+    assert checks["gateway"]["detail"] == "it runs and takes no packets: the journal has no room"
+    assert checks["gateway"]["next_step"]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +226,20 @@ def test_files_of_secrets_are_looked_at(tmp_path, option, mode, state):
     assert "chmod" in check.next_step or state != "warning"
 
 
+CLOSING = [
+    (10212, {10212}, "run: chmod o= "),
+    (10300, {10212, 10300}, "run: chmod o= "),
+    (0, set(), "run: chmod o= "),
+    (10300, {10300}, "chgrp"),
+]
+
+
+@pytest.mark.parametrize(("uid", "groups", "step"), CLOSING, ids=["owner", "group", "root", "other"])
+def test_step_for_an_open_secret_shuts_nobody_out(tmp_path, uid, groups, step):
+    """Who reads it as its owner, by its group or as root still does; all others have to get a group first."""
+    assert doctor_machine.close_to_others(tmp_path, (10212, 10212), uid, groups).startswith(step)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_of_somebody_else_fails(tmp_path):
     """It exists and cannot be read."""
@@ -230,7 +258,7 @@ def test_dsn_file_that_is_missing_or_open_to_all_is_told(run, monkeypatch, tmp_p
     assert f"database.dsn_file = {path}" in checks["settings"]["detail"]
     path.write_text(f"postgresql://127.0.0.1:{free_port()}/x", encoding="utf-8")
     path.chmod(0o644)
-    assert run()[1]["database.dsn_file"]["next_step"] == f"run: chmod 600 {path}"
+    assert run()[1]["database.dsn_file"]["next_step"] == f"run: chmod o= {path}"
 
 
 def test_unknown_setting_exits_3_and_names_the_nearest(run, monkeypatch):
@@ -258,6 +286,26 @@ def test_journal_that_fills_fast_is_told(run, monkeypatch, tmp_path, minutes, si
     assert checks.get("journal days left", {}).get("state") == state
 
 
+async def fill_for_a_day(directory, *, drained):
+    """A journal of several segments, 19.2 MB in 24 hours; drained: the database has all of it."""
+    async with opened(directory) as journal:
+        for number in range(48):
+            batch = [make_record(number * 10 + at, 40_000) for at in range(10)]
+            late_us = number * 1_800_000_000
+            await keep(journal, *(record._replace(received_at_us=BASE_US + late_us) for record in batch))
+        await quiet(journal)
+        if drained:
+            journal.confirm(journal.stats().head_seq, BASE_US)
+            await quiet(journal)
+
+
+@pytest.mark.parametrize(("drained", "state"), [(False, "warning"), (True, "ok")])
+def test_what_waits_already_takes_room_from_the_journal(run, tmp_path, drained, state):
+    """64 MiB last for three days of 20 MB, but for two when a day's packets wait in them."""
+    asyncio.run(fill_for_a_day(tmp_path / "data" / "journal", drained=drained))
+    assert run()[1]["journal days left"]["state"] == state
+
+
 def test_table_is_for_people(run, monkeypatch, capsys, tmp_path):
     """Without --json there is a table of the same checks."""
     monkeypatch.setattr("sys.argv", ["hj212gw", "doctor", "--data-dir", str(tmp_path)])
@@ -278,6 +326,25 @@ def test_tls_port_and_certificate_are_looked_at(run, monkeypatch, tmp_path):
     code, checks = run()
     assert (code, states(checks)["tls port"], states(checks)["tls certificate"]) == (1, "ok", "failed")
     assert "tls.certificate_file" in checks["tls certificate"]["detail"]
-    Authority(tmp_path / "ca").sign_gateway()
+    Authority(tmp_path / "ca", days=100).sign_gateway()
     code, checks = run()
     assert (code, states(checks)["tls certificate"]) == (0, "ok")
+
+
+ENDS = [(-0.5, 1, "failed", "ran out on"), (20, 0, "warning", "runs out on"), (22, 0, "ok", "can be used")]
+
+
+@pytest.mark.parametrize(("days", "expected", "state", "words"), ENDS)
+@pytest.mark.parametrize("of", ["gateway", "clients"])
+def test_certificate_that_runs_out_is_told(run, monkeypatch, tmp_path, of, days, expected, state, words):
+    """The gateway's own, and the authority that data loggers' certificates are checked by."""
+    authority = Authority(tmp_path / "ca", days=days if of == "gateway" else 400)
+    certificate, key = authority.sign_gateway()
+    clients = Authority(tmp_path / "clients", days=days if of == "clients" else 400)
+    settings = {"PORT": free_port(), "CERTIFICATE_FILE": certificate, "KEY_FILE": key, "CLIENT_CA_FILE": clients.file}
+    for name, value in {"HOST": "127.0.0.1", **settings}.items():
+        monkeypatch.setenv(f"HJ212GW_TLS__{name}", str(value))
+    code, checks = run()
+    assert (code, states(checks)["tls certificate"]) == (expected, state)
+    assert words in checks["tls certificate"]["detail"]
+    assert bool(checks["tls certificate"]["next_step"]) == (state != "ok")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from hj212gw.config_loading import load_settings
 from hj212gw.store import migrate as migrations
 from hj212gw.store.embedded import EmbeddedServer
 from hj212gw.store.engine import Engine, foresee_versions, judge_versions, read_daily_growth
+from hj212gw.store.lock import DirectoryLock, upgrade_folder, upgrade_lock
 from hj212gw.store.migrate import migrate
 from hj212gw.store.pool import connect
 
@@ -162,6 +164,68 @@ def test_partitions_that_run_out_are_told(run, postgres_dsn, passed, state):
     assert ("db migrate" in checks["partitions"]["next_step"]) == (state != "ok")
 
 
+def migrate_by_hand(monkeypatch, capsys, dsn, *arguments):
+    """Run `db migrate`: exit code and what it says."""
+    monkeypatch.setattr("sys.argv", ["hj212gw", "db", "migrate", "--dsn", dsn, *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code or 0, capsys.readouterr().err
+
+
+def test_partitions_are_made_by_the_named_step(run, monkeypatch, capsys, postgres_dsn):
+    """`db migrate` makes them, with no migration to apply, and says so."""
+    prepare(postgres_dsn, now=datetime.now(UTC) - timedelta(days=60))
+    check = run("--dsn", postgres_dsn)[1]["partitions"]
+    if "TimescaleDB makes" in check["detail"]:
+        pytest.skip("TimescaleDB makes chunks by itself")
+    assert migrate_by_hand(monkeypatch, capsys, postgres_dsn)[0] == 0
+    assert states(run("--dsn", postgres_dsn)[1])["partitions"] == "ok"
+
+
+HANDS = ["DROP TABLE hj212.{}", "ALTER TABLE hj212.packets DETACH PARTITION hj212.{}"]
+
+
+def test_migrating_says_where_nothing_is_to_do(monkeypatch, capsys, empty_dsn):
+    """Dry or not; a dry run applies nothing and names what it would."""
+    names = [migration.name for migration in migrations.load_migrations()]
+    told = f"would apply {names[0]}\n"
+    code, err = migrate_by_hand(monkeypatch, capsys, empty_dsn, "--dry-run")
+    assert (code, told in err, "up to date" in err) == (0, True, False)
+    assert f"applied {names[-1]}" in migrate_by_hand(monkeypatch, capsys, empty_dsn)[1]
+    for arguments in ([], ["--dry-run"]):
+        assert migrate_by_hand(monkeypatch, capsys, empty_dsn, *arguments) == (0, "the schema is up to date\n")
+
+
+MISMATCHES = [
+    "INSERT INTO hj212.migrations VALUES (9999, '9999_later', 'x')",
+    "UPDATE hj212.migrations SET checksum = 'other' WHERE version = 2",
+]
+
+
+@pytest.mark.parametrize("statement", MISMATCHES, ids=["newer", "changed"])
+def test_dry_run_refuses_what_a_real_one_does(monkeypatch, capsys, empty_dsn, statement):
+    """With the same words and the same exit code."""
+    prepare(empty_dsn, statement)
+    refused = migrate_by_hand(monkeypatch, capsys, empty_dsn)
+    assert (refused[0], "install the" in refused[1]) == (4, True)
+    assert migrate_by_hand(monkeypatch, capsys, empty_dsn, "--dry-run") == refused
+
+
+@pytest.mark.parametrize("statement", HANDS, ids=["dropped", "detached"])
+def test_partition_that_is_only_noted_fails(run, postgres_dsn, statement):
+    """Rows of its days would have no place, and `ensure_partitions` believes the note; the step brings it back."""
+    name = f"packets_{datetime.now(UTC):%Y%m%d}"
+    prepare(postgres_dsn)
+    if "TimescaleDB makes" in run("--dsn", postgres_dsn)[1]["partitions"]["detail"]:
+        pytest.skip("TimescaleDB makes chunks by itself")
+    prepare(postgres_dsn, statement.format(name))
+    code, checks = run("--dsn", postgres_dsn)
+    assert (code, states(checks)["partitions"]) == (1, "failed")
+    assert f"1 noted as made are not there, such as {name} of packets" in checks["partitions"]["detail"]
+    prepare(postgres_dsn, checks["partitions"]["next_step"].partition(": ")[2])
+    assert states(run("--dsn", postgres_dsn)[1])["partitions"] == "ok"
+
+
 @pytest.mark.parametrize(("skew_secs", "state"), [(0.2, "ok"), (-4.0, "ok"), (6.0, "warning"), (-3600.0, "warning")])
 def test_clock_off_from_the_databases_is_told(skew_secs, state):
     """Which way, too."""
@@ -277,3 +341,34 @@ def test_embedded_server_is_asked_while_it_runs(run, tmp_path, embedded_options)
         asyncio.run(server.stop())
     assert "does not run" in run()[1]["database"]["detail"]
     assert load_settings(None, {"data_dir": tmp_path}).database.dsn is None
+
+
+def test_leftover_of_an_upgrade_fails(run, tmp_path):
+    """`up` runs without its database for as long as the folder is there; one with a plan is not to be removed."""
+    folder = tmp_path / "data" / ".postgres.upgrade"
+    (tmp_path / "data" / "postgres").mkdir(parents=True)
+    folder.mkdir()
+    code, checks = run()
+    assert (code, states(checks)["database"]) == (1, "failed")
+    assert f"{folder} is there: it was let go for an upgrade" in checks["database"]["detail"]
+    assert checks["database"]["next_step"] == f"run: hj212gw db upgrade-embedded; or, as it is empty: rmdir {folder}"
+    (folder / "plan.json").write_text("{}")
+    (tmp_path / "data" / "postgres").rmdir()
+    assert run()[1]["database"]["next_step"] == "run: hj212gw db upgrade-embedded, which goes on where it was"
+
+
+def test_upgrade_at_work_is_a_warning(run, tmp_path):
+    """It is left to end; the process that holds its lock is named."""
+    directory = tmp_path / "data" / "postgres"
+    upgrade_folder(directory).mkdir(parents=True)
+
+    async def look():
+        lock = await DirectoryLock.take(upgrade_lock(directory), directory, patience_secs=0)
+        try:
+            return await asyncio.to_thread(run)
+        finally:
+            lock.release()
+
+    check = asyncio.run(look())[1]["database"]
+    assert (check["state"], f"process {os.getpid()}" in check["detail"]) == ("warning", True)
+    assert run()[1]["database"]["state"] == "failed"

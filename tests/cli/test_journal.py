@@ -3,14 +3,20 @@
 import json
 import logging
 import os
+import socket
 from itertools import pairwise
 
 import pytest
+from tests.cli.test_doctor import free_port
 from tests.gateway.support import MIB, big_frame, frame, live_gateway
+from tests.journal.support import BASE_US, keep, make_record, opened, quiet
+from tests.support import GatewayProcess, make_frame, run_cli, secs
 
 from hj212gw import cli, logs
 from hj212gw.config import options
+from hj212gw.journal import inspect
 from hj212gw.journal.segments import list_segments
+from hj212gw.protocol import FrameBuffer
 
 
 @pytest.fixture
@@ -76,6 +82,69 @@ async def test_status_names_the_process_that_has_it_open(run, tmp_path):
         assert run("journal", "verify", tmp_path / "journal")[0] == 0
         await line.send(frame(2))
         await line.answers(1)
+
+
+def test_status_of_a_closed_journal_says_at_most_what_waits(run, directory, monkeypatch):
+    """Nothing of it was drained, so all may wait; the limit is told with the share that is used."""
+    monkeypatch.setenv("HJ212GW_JOURNAL__MAX_BYTES", str(64 * MIB))
+    document = json.loads(run("journal", "status", directory, "--json")[1])
+    assert (document["pending"]["records"], document["pending"]["is_exact"]) == (700, False)
+    assert document["max_bytes"] == 64 * MIB
+    assert document["used_share"] == pytest.approx(document["file_bytes"] / (64 * MIB), abs=1e-4)
+    out = run("journal", "status", directory)[1]
+    assert f"waiting    at most 700 records, {document['pending']['bytes']} bytes: " in out
+    used = f"{document['used_share']:.1%} used"
+    assert f"limit      {64 * MIB} bytes, {used} (journal.max_bytes by env HJ212GW_JOURNAL__MAX_BYTES)" in out
+
+
+async def test_status_leaves_out_what_is_noted_as_drained(run, tmp_path):
+    """The notes are of whole segments; with all of them drained nothing waits."""
+    directory = tmp_path / "journal"
+    async with opened(directory, segment_bytes=MIB) as journal:
+        for number in range(60):
+            await keep(journal, make_record(number, 50_000))
+        await quiet(journal)
+        journal.confirm(journal.stats().head_seq, BASE_US)
+        await quiet(journal)
+        newest = inspect(directory).segments[-1].records
+    pending = json.loads(run("journal", "status", directory, "--json")[1])["pending"]
+    assert (pending["records"], pending["is_exact"]) == (newest, False)
+    assert newest < 60
+
+
+def test_what_waits_in_a_segment_that_cannot_be_read_is_unknown(run, directory):
+    """With the reason."""
+    path = list_segments(directory)[1]
+    path.write_bytes(b"no database" * MIB)
+    pending = json.loads(run("journal", "status", directory, "--json")[1])["pending"]
+    assert (pending["records"], pending["bytes"], pending["is_exact"]) == (None, None, False)
+    assert f"waiting    unknown: {path.name} cannot be read" in run("journal", "status", directory)[1]
+
+
+def upload(port, count):
+    """Send packets and wait for their answers."""
+    with socket.create_connection(("127.0.0.1", port), timeout=secs(20)) as line:
+        answers = FrameBuffer()
+        for number in range(count):
+            line.sendall(make_frame("MN0000000001", number))
+            while not list(answers.feed(line.recv(65536))):
+                pass
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_waits_is_asked_of_the_gateway_that_runs(tmp_path, workers):
+    """Its database is away, so all that it acknowledged waits; what segments hold would be no more than a bound."""
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/hj212"
+    options = ("--dsn", away, "--workers", str(workers))
+    with GatewayProcess(tmp_path, "serve", *options, settings={"gateway.stop_timeout_secs": 1}) as gateway:
+        upload(gateway.port, 3)
+        settings = {"http.port": gateway.ready["http"].rpartition(":")[2]}
+        code, out, _ = run_cli("journal", "status", "--data-dir", tmp_path / "data", "--json", settings=settings)
+        pending = json.loads(out)["pending"]
+        assert (code, pending["records"], pending["is_exact"]) == (0, 3, True)
+        assert pending["source"] == f"by /metrics at {gateway.ready['http']}"
+        out = run_cli("journal", "status", "--data-dir", tmp_path / "data", settings=settings)[1]
+        assert "waiting    3 records, " in out
 
 
 def test_directory_comes_from_the_settings(run, directory, tmp_path):

@@ -15,10 +15,10 @@ def _name(text):
 
 
 class Authority:
-    """Signs certificates and writes them, with their keys, into a folder."""
+    """Signs certificates and writes them, with their keys, into a folder; all run out after so many days."""
 
-    def __init__(self, folder, name="test authority"):
-        self.folder, self.name = folder, _name(name)
+    def __init__(self, folder, name="test authority", *, days=2):
+        self.folder, self.name, self.days = folder, _name(name), days
         folder.mkdir(parents=True, exist_ok=True)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.file = folder / f"{name.replace(' ', '-')}.pem"
@@ -55,7 +55,7 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=2))
+            .not_valid_after(now + timedelta(days=self.days))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
         if alternatives:

@@ -251,7 +251,7 @@ async def test_cut_offs_are_those_of_the_aggregator(postgres_dsn, connection):
     """Other settings move what the views say, too."""
     await prepare_losses(postgres_dsn, connection)
     await aggregate(postgres_dsn, NOW, immediate_cutoff_hours=20, completed_days=3, vouchers="ignored")
-    rows = await lost_hours(connection, START)
+    rows = await lost_hours(connection, START + timedelta(days=1))
     assert {(row["stage"], row["closes_at"]) for row in rows} == {
         ("immediate", START + timedelta(days=1, hours=20)),
         ("completed", START + timedelta(days=4) - timedelta(microseconds=1)),

@@ -32,8 +32,11 @@ def migrate_command(
     Example: hj212gw db migrate --dsn postgresql://owner@localhost/hj212
     """
     settings = options.load(config, {"database.dsn": dsn})
-    for name in asyncio.run(_migrate(options.need_dsn(settings), settings, dry_run=dry_run)):
+    names = asyncio.run(_migrate(options.need_dsn(settings), settings, dry_run=dry_run))
+    for name in names:
         say(f"{'would apply' if dry_run else 'applied'} {name}")
+    if not names:
+        say("the schema is up to date")
 
 
 @_db.command("status")
@@ -87,13 +90,13 @@ async def _upgrade(settings: "Settings", old_programs: Path | None) -> None:
 
 async def _migrate(dsn: str, settings: "Settings", *, dry_run: bool) -> list[str]:
     from hj212gw.cli.running import make_clock  # noqa: PLC0415 - slow to import, like asyncpg
-    from hj212gw.store.migrate import migrate, read_state  # noqa: PLC0415
+    from hj212gw.store.migrate import find_pending, migrate  # noqa: PLC0415
     from hj212gw.store.pool import connected  # noqa: PLC0415
 
     async with connected(dsn, name="hj212gw migrate") as connection:
+        pending = await find_pending(connection)
         if dry_run:
-            return (await read_state(connection)).pending
-        pending = (await read_state(connection)).pending
+            return pending
         with Progress("migrating") as progress:
             return await migrate(
                 connection,

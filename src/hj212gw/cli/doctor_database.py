@@ -1,6 +1,7 @@
 """The doctor's look at the database: reachable, the right schema, versions that go together, room to grow."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from hj212gw.cli.check import GIB, Check, judge_days_left
 from hj212gw.clock import Clock
 from hj212gw.config import Settings
 from hj212gw.errors import ConfigError, SchemaMismatch, StoreError
+from hj212gw.store.lock import find_upgrader, is_upgraded, upgrade_folder
 
 if TYPE_CHECKING:
     from hj212gw.store.engine import Engine
@@ -51,6 +53,8 @@ async def _check(settings: Settings) -> list[Check]:
     from hj212gw.store.embedded import find_running_dsn  # noqa: PLC0415 - asyncpg, only where it is needed
 
     folder = settings.data_dir / "postgres"
+    if is_upgraded(folder):
+        return [_judge_upgrade(folder)]
     dsn = find_running_dsn(folder)
     if dsn is not None:
         return [*await _check_dsn(dsn, settings), *await _check_growth(dsn, folder)]
@@ -58,6 +62,20 @@ async def _check(settings: Settings) -> list[Check]:
         return [Check("database", "ok", f"{folder}: its server does not run, `up` starts it")]
     step = "name one with --dsn or database.dsn_file, unless `up` shall start its own"
     return [Check("database", "warning", "none is named", step)]
+
+
+def _judge_upgrade(directory: Path) -> Check:
+    """Tell of the folder for which `up` goes without its database."""
+    folder = upgrade_folder(directory)
+    pid = find_upgrader(directory)
+    if pid is not None:
+        found = f"process {pid} upgrades it; packets wait in the journal meanwhile"
+        return Check("database", "warning", found, "wait for its end, then run doctor again")
+    found = f"{folder} is there: it was let go for an upgrade that is not running; packets wait in the journal"
+    step = "run: hj212gw db upgrade-embedded"
+    is_empty = os.access(folder, os.R_OK) and not any(folder.iterdir())
+    step += f"; or, as it is empty: rmdir {folder}" if is_empty else ", which goes on where it was"
+    return Check("database", "failed", found, step)
 
 
 async def _check_dsn(dsn: str, settings: Settings) -> list[Check]:
@@ -140,12 +158,17 @@ def judge_columnstore(engine: "Engine") -> Check:
 
 
 async def _check_partitions(connection: "Connection", settings: Settings) -> Check:
-    from hj212gw.store.engine import read_partitions_ahead  # noqa: PLC0415
+    from hj212gw.store.engine import find_missing_partitions, read_partitions_ahead  # noqa: PLC0415
 
     clock = Clock(settings.clock.epoch, settings.clock.speed, origin=settings.clock.origin)
     ahead = await read_partitions_ahead(connection, clock.now())
     if ahead is None:
         return Check("partitions", "ok", "TimescaleDB makes its chunks as data comes")
+    missing = await find_missing_partitions(connection)
+    if missing:
+        first = missing[0]
+        found = f"{len(missing)} noted as made are not there, such as {first.name} of {first.table}"
+        return Check("partitions", "failed", found, f"as their owner, one after the other: {first.remedy}")
     found = f"made for {max(ahead, timedelta()).days} days ahead"
     if ahead < _LEAST_AHEAD:
         step = "start the gateway, which makes them each hour, or run: hj212gw db migrate; if it runs, read its log"

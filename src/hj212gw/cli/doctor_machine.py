@@ -84,9 +84,14 @@ def _check_journal_days(settings: Settings) -> Iterator[Check]:
     bytes_a_day = _rate([segment for segment in segments if segment.records])
     if bytes_a_day:
         room = min(journal.max_bytes, free + sum(report.file_bytes for report in reports))
+        waiting = sum(report.waiting_file_bytes for report in reports)
         detail = f"{bytes_a_day / GIB:.2f} GiB a day lately; with the database away there is room for"
+        if waiting:
+            detail = (
+                f"{bytes_a_day / GIB:.2f} GiB a day lately, at most {waiting / GIB:.2f} GiB wait; there is room for"
+            )
         step = "make room, or raise journal.max_bytes: a repair of the database takes days at times"
-        yield judge_days_left("journal days left", detail, room / bytes_a_day, _LEAST_DAYS, step)
+        yield judge_days_left("journal days left", detail, max(room - waiting, 0) / bytes_a_day, _LEAST_DAYS, step)
 
 
 def _rate(segments: list[SegmentReport]) -> float:
@@ -109,17 +114,34 @@ def check_files(files: dict[str, Path | None]) -> Iterator[Check]:
         try:
             with path.open("rb") as file:
                 file.read(1)
-            mode = path.stat().st_mode
+            status = path.stat()
         except OSError as error:
             yield Check(option, "failed", f"{path}: {error.strerror}", "name a file that this user can read")
             continue
+        mode = status.st_mode
         is_secret = not any(word in option.rpartition(".")[2] for word in _PUBLIC_WORDS)
         if is_secret and mode & (stat.S_IROTH | stat.S_IWOTH):
-            yield Check(option, "warning", f"{path} can be read by every user", f"run: chmod 600 {path}")
+            groups = {os.getegid(), *os.getgroups()}
+            step = close_to_others(path, (status.st_uid, status.st_gid), os.geteuid(), groups)
+            yield Check(option, "warning", f"{path} can be read by every user", step)
         elif mode & stat.S_IWOTH:
-            yield Check(option, "warning", f"{path} can be written by every user", f"run: chmod 644 {path}")
+            yield Check(option, "warning", f"{path} can be written by every user", f"run: chmod o-w {path}")
         else:
             yield Check(option, "ok", f"{path} can be read")
+
+
+def close_to_others(path: Path, owner: tuple[int, int], uid: int, groups: set[int]) -> str:
+    """Say how a secret is closed to all but those who need it.
+
+    Args:
+        path: the secret.
+        owner: its user and group.
+        uid: who reads it now, which must stay so.
+        groups: that this account is in.
+    """
+    if uid in (0, owner[0]) or owner[1] in groups:
+        return f"run: chmod o= {path}"
+    return f"chgrp {path} to a group of the account that reads it, then run: chmod o= {path}"
 
 
 def check_open_files(max_sessions: int, limit: int | None) -> Check:

@@ -1,19 +1,31 @@
 """`hj212gw journal`: look into a journal, also while a gateway has it open."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from hj212gw.cli import options
 from hj212gw.cli.output import print_data, print_json, print_table, say
+from hj212gw.cli.waiting import Waiting, ask_waiting, measure_waiting
 from hj212gw.clock import from_us
+from hj212gw.config import Settings, origins_of
 from hj212gw.errors import JournalUnwritable
 from hj212gw.journal import Finding, JournalReport, SegmentReport, inspect, verify
 from hj212gw.journal.layout import list_journals
 from hj212gw.protocol.times import WIRE_ZONE
 
 _journal = typer.Typer(help="The journal: packets that wait on disk for the database.", no_args_is_help=True)
+
+
+class _Limit(NamedTuple):
+    """The most bytes of journals, how much of it is taken, and where the settings have it from."""
+
+    max_bytes: int
+    used_share: float
+    source: str
+
 
 Directory = Annotated[
     Path | None, typer.Argument(metavar="[DIRECTORY]", help="The journal's directory; else that of the settings.")
@@ -32,18 +44,29 @@ def status_command(
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what a journal holds, drained or not, and which process has it open; with workers, of each one's journal.
+    """Say what a journal holds, how much of it waits, its limit, and which process has it open; of workers, of each.
 
     Example: hj212gw journal status ./data/journal --json
+
+    How much waits is asked of the gateway that runs. Without one it is at most what the segments hold that the journal
+    has not noted as drained.
     """
-    base = _find(directory, config, data_dir)
+    settings = options.load(config, {"data_dir": data_dir})
+    base = directory or settings.journal.directory
     report = inspect(base)
     workers = [inspect(path) for path in _list_below(base)]
+    asked = ask_waiting(settings, [report, *workers])
+    waiting, limit = asked or measure_waiting([report, *workers]), _find_limit(settings, [report, *workers])
     if as_json:
-        print_json(_describe(report) | {"workers": [_describe(worker) for worker in workers]})
+        sums = {"pending": waiting.as_json(), "max_bytes": limit.max_bytes, "used_share": limit.used_share}
+        print_json(_describe(report) | sums | {"workers": [_describe(worker) for worker in workers]})
         return
-    for each in [report, *workers] if report.segments or not workers else workers:
+    if not workers:
+        _print(report, waiting, limit)
+        return
+    for each in [report, *workers] if report.segments else workers:
         _print(each)
+    _print_sums("all", waiting, limit)
 
 
 @_journal.command("verify")
@@ -77,6 +100,12 @@ def _find(directory: Path | None, config: Path | None, data_dir: Path | None) ->
     return options.load(config, {"data_dir": data_dir}).journal.directory
 
 
+def _find_limit(settings: Settings, reports: Sequence[JournalReport]) -> _Limit:
+    source = origins_of(settings).get("journal.max_bytes", "default")
+    share = sum(report.file_bytes for report in reports) / settings.journal.max_bytes
+    return _Limit(settings.journal.max_bytes, round(share, 4), source)
+
+
 def _list(base: Path) -> list[Path]:
     try:
         return list_journals(base)
@@ -89,16 +118,25 @@ def _list_below(base: Path) -> list[Path]:
     return [path for path in _list(base) if path != base]
 
 
-def _print(report: JournalReport) -> None:
+def _print(report: JournalReport, waiting: Waiting | None = None, limit: _Limit | None = None) -> None:
     print_data(f"journal    {report.directory}")
     print_data(f"uuid       {report.uuid or 'unknown'}")
     print_data(f"opened by  {f'process {report.owner_pid}' if report.owner_pid else 'nobody'}")
     print_data(f"records    {report.records}")
     print_data(f"bytes      {report.file_bytes}")
+    _print_sums("", waiting or measure_waiting([report]), limit)
     columns = ("segment", "first", "last", "records", "bytes", "oldest", "newest", "problem")
     print_table(columns, [tuple(_describe_segment(segment).values()) for segment in report.segments])
     for path in report.damaged:
         print_data(f"damaged and set aside: {path}")
+
+
+def _print_sums(of: str, waiting: Waiting, limit: _Limit | None) -> None:
+    indent = f"{of:<4}" if of else ""
+    print_data(f"{indent}waiting    {waiting.describe()}")
+    if limit:
+        used = f"{limit.used_share:.1%} used"
+        print_data(f"{indent}limit      {limit.max_bytes} bytes, {used} (journal.max_bytes by {limit.source})")
 
 
 def _describe(report: JournalReport) -> dict[str, Any]:
@@ -108,6 +146,7 @@ def _describe(report: JournalReport) -> dict[str, Any]:
         "owner_pid": report.owner_pid,
         "records": report.records,
         "file_bytes": report.file_bytes,
+        "pending": measure_waiting([report]).as_json(),
         "segments": [_describe_segment(segment) for segment in report.segments],
         "damaged": [str(path) for path in report.damaged],
     }

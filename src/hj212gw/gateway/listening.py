@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
+from datetime import UTC, datetime, timedelta
 
 from hj212gw import telemetry_access
 from hj212gw.errors import ConfigError
-from hj212gw.gateway.certificates import find_expiry
+from hj212gw.gateway.certificates import find_endings, find_expiry
 from hj212gw.gateway.entrance import Entrance
 from hj212gw.gateway.intake import Intake
 from hj212gw.gateway.limits import GatewayLimits
@@ -115,3 +116,5 @@ def _load(limits: GatewayLimits) -> ssl.SSLContext | None:
 def _tell_expiry(limits: GatewayLimits) -> None:
     files = (limits.tls.certificate, limits.tls.client_ca) if limits.tls_port is not None else ()
     telemetry_access.certificates_loaded(find_expiry(file for file in files if file is not None))
+    for ending in find_endings(files, datetime.now(UTC)):
+        telemetry_access.certificate_ending(str(ending.file), ending.at, ending.left / timedelta(days=1))

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -28,7 +28,11 @@ _MOST_LINES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class SegmentReport:
-    """One segment; `problem` says why it could not be read, the numbers are then 0 and `uuid` None."""
+    """One segment; `problem` says why it could not be read, the numbers are then 0 and `uuid` None.
+
+    `is_drained`: the journal's own note says that all of it is in the database. The note is made for whole segments
+    that are no longer appended to.
+    """
 
     name: str
     uuid: UUID | None
@@ -40,6 +44,7 @@ class SegmentReport:
     oldest_us: int
     newest_us: int
     problem: str = ""
+    is_drained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,16 @@ class JournalReport:
         """Return the size of all segments."""
         return sum(segment.file_bytes for segment in self.segments)
 
+    @property
+    def waiting(self) -> list[SegmentReport]:
+        """Return the segments that may hold what the database has not; no others do."""
+        return [segment for segment in self.segments if not segment.is_drained]
+
+    @property
+    def waiting_file_bytes(self) -> int:
+        """Return the size of the segments that may hold what waits."""
+        return sum(segment.file_bytes for segment in self.waiting if segment.records or segment.problem)
+
 
 class Finding(NamedTuple):
     """Something `verify` found: a file, a fixed slug, and what was expected and what came."""
@@ -80,7 +95,8 @@ def inspect(directory: Path) -> JournalReport:
     Raises:
         JournalUnwritable: there is no such directory, or it cannot be read.
     """
-    segments = [report for path in _list(directory) if (report := _report(path))]
+    drained = _find_drained(directory)
+    segments = [replace(report, is_drained=report.first_seq in drained) for report in _report_all(directory)]
     return JournalReport(
         directory, _find_uuid(directory, segments), read_owner(directory), segments, list_damaged(directory)
     )
@@ -97,7 +113,7 @@ def verify(directory: Path) -> list[Finding]:
         JournalUnwritable: there is no such directory, or it cannot be read.
     """
     paths = _list(directory)
-    uuid = _find_uuid(directory, [report for path in paths if (report := _report(path))])
+    uuid = _find_uuid(directory, _report_all(directory))
     findings = [*_check_identity(directory), *_check_neighbours(directory, uuid)]
     previous_seq: int | None = None
     for path in paths:
@@ -114,6 +130,10 @@ def _list(directory: Path) -> list[Path]:
         return list_segments(directory)
     except OSError as error:
         raise JournalUnwritable(f"{directory} is no journal: {error}") from error
+
+
+def _report_all(directory: Path) -> list[SegmentReport]:
+    return [report for path in _list(directory) if (report := _report(path))]
 
 
 def _report(path: Path) -> SegmentReport | None:
@@ -145,6 +165,13 @@ def _find_uuid(directory: Path, segments: list[SegmentReport]) -> UUID | None:
         if identity := Identity.read(directory):
             return identity.uuid
     return next((segment.uuid for segment in reversed(segments) if segment.uuid), None)
+
+
+def _find_drained(directory: Path) -> frozenset[int]:
+    with suppress(JournalCorrupt, OSError):
+        if identity := Identity.read(directory):
+            return frozenset(identity.drained_at_us)
+    return frozenset()
 
 
 def _check_identity(directory: Path) -> Iterator[Finding]:

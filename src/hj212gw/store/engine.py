@@ -157,6 +157,37 @@ async def read_partitions_ahead(connection: Connection, now: datetime) -> timede
     return ahead
 
 
+class MissingPartition(NamedTuple):
+    """A partition that is noted and is none of its table's; `stands_apart`: a table of its name is there."""
+
+    table: str
+    name: str
+    from_at: datetime
+    to_at: datetime
+    stands_apart: bool
+
+    @property
+    def remedy(self) -> str:
+        """The statement that brings it back, for the owner; what it held comes back only where it stands apart."""
+        bounds = f"FOR VALUES FROM ('{self.from_at:%Y-%m-%d %H:%M:%S}Z') TO ('{self.to_at:%Y-%m-%d %H:%M:%S}Z')"
+        if self.stands_apart:
+            return f"ALTER TABLE hj212.{self.table} ATTACH PARTITION hj212.{self.name} {bounds}"
+        return f"CREATE TABLE hj212.{self.name} PARTITION OF hj212.{self.table} {bounds}"
+
+
+async def find_missing_partitions(connection: Connection) -> list[MissingPartition]:
+    """Find the partitions that somebody dropped or detached by hand, the newest first.
+
+    Raises:
+        StoreUnavailable: try again, or the login may not ask.
+    """
+    try:
+        rows = await connection.fetch(load_query("find_missing_partitions"))
+    except CONNECTION_ERRORS as error:
+        raise sort_error(error) from error
+    return [MissingPartition(*row) for row in rows]
+
+
 async def read_daily_growth(connection: Connection, now: datetime) -> float:
     """Tell about how many bytes a day are stored, by the newest partition of each table; 0 where that is not known.
 

@@ -87,6 +87,21 @@ def is_upgraded(directory: Path) -> bool:
     return upgrade_folder(directory).exists()
 
 
+def upgrade_lock(directory: Path) -> Path:
+    """Return the lock file of who upgrades a directory."""
+    folder = upgrade_folder(directory)
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def find_upgrader(directory: Path) -> int | None:
+    """Return the process that is upgrading a directory, None where none is."""
+    try:
+        pid = int(upgrade_lock(directory).read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if _is_alive(pid) else None
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

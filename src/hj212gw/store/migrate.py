@@ -120,6 +120,26 @@ async def read_state(connection: Connection) -> SchemaState:
     )
 
 
+async def find_pending(connection: Connection) -> list[str]:
+    """Name what `migrate` would apply.
+
+    Raises:
+        SchemaMismatch: it would refuse: an applied migration is not the one this program knows, or is newer.
+        StoreUnavailable: the login may not read it, or the database failed.
+    """
+    applied = await _read_applied(connection)
+    pending = []
+    for migration in load_migrations():
+        known = applied.pop(migration.version, None)
+        if known is None:
+            pending.append(migration.name)
+        else:
+            _compare(migration, known)
+    if applied:
+        raise _newer(max(applied))
+    return pending
+
+
 async def check_schema(connection: Connection) -> None:
     """Refuse a schema that is not the one this program writes.
 
@@ -127,15 +147,9 @@ async def check_schema(connection: Connection) -> None:
         SchemaMismatch: with the next step.
         StoreUnavailable: the login may not read it, or the database failed.
     """
-    applied = await _read_applied(connection)
-    for migration in load_migrations():
-        known = applied.pop(migration.version, None)
-        if known is None:
-            message = f"the database lacks migration {migration.name}: run hj212gw db migrate"
-            raise SchemaMismatch(message)
-        _compare(migration, known)
-    if applied:
-        raise _newer(max(applied))
+    pending = await find_pending(connection)
+    if pending:
+        raise SchemaMismatch(f"the database lacks migration {pending[0]}: run hj212gw db migrate")
 
 
 async def _prepare(connection: Connection) -> None:

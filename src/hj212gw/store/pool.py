@@ -1,6 +1,8 @@
 """Open connections and sort what goes wrong: try again, or never storable."""
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +12,7 @@ import asyncpg
 from asyncpg import Connection
 
 from hj212gw.errors import ConfigError, RowsRefused, StoreError, StoreUnavailable
+from hj212gw.store.places import find_place
 
 __all__ = [
     "AGGREGATOR_ROLE",
@@ -86,7 +89,7 @@ async def connect(dsn: str, *, name: str, role: str | None = None, statement_tim
         message = f"the database DSN should be postgresql://user@host:port/name, it cannot be read: {error}"
         raise ConfigError(message) from error
     except CONNECTION_ERRORS as error:
-        raise StoreUnavailable(f"no connection to the database: {describe(error)}") from error
+        raise StoreUnavailable(f"no connection to the database: {describe(error, dsn)}") from error
     if role is not None:
         await _act_as(connection, role)
     return connection
@@ -177,10 +180,30 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, ValueError | TypeError) or isinstance(sort_error(error), RowsRefused)
 
 
-def describe(error: BaseException) -> str:
-    """Put an error on one bounded line, with its SQLSTATE where it has one."""
+def describe(error: BaseException, dsn: str | None = None) -> str:
+    """Put an error on one bounded line, with its SQLSTATE where it has one.
+
+    Args:
+        error: of asyncpg, or of the system, which is told in the system's words.
+        dsn: of the connection that was not had; only where it leads is shown.
+    """
+    words = _system_words(error)
+    if words:
+        place = find_place(dsn) if dsn else ""
+        return f"{place}: {words}" if place else words
     state = getattr(error, "sqlstate", None)
     # asyncpg's own text ends in DETAIL, which can quote a whole row, passwords included
-    message = str(error.args[0]) if error.args else ""
+    message = str(error.strerror if isinstance(error, ssl.SSLError) else error.args[0]) if error.args else ""
     text = " ".join(message.split())[:300] or "no message"
     return f"{type(error).__name__}{f' {state}' if state else ''}: {text}"
+
+
+def _system_words(error: BaseException) -> str:
+    """Return what the system calls an error of its own; "" for all others."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return "no answer in time"
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError) or error.errno is None:
+        return ""
+    if isinstance(error, socket.gaierror):  # it has numbers of its own
+        return str(error.strerror)
+    return os.strerror(error.errno)

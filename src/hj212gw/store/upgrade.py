@@ -20,7 +20,7 @@ from typing import NamedTuple
 from hj212gw.errors import ConfigError, DirectoryInUse, StoreError
 from hj212gw.store.binaries import Binaries, find_binaries
 from hj212gw.store.embedded import DATABASE, USER, EmbeddedOptions, EmbeddedServer, read_major
-from hj212gw.store.lock import DirectoryLock, sync_folder, upgrade_folder
+from hj212gw.store.lock import DirectoryLock, sync_folder, upgrade_folder, upgrade_lock
 from hj212gw.store.pool import Connection, connected
 
 _PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql")
@@ -109,9 +109,7 @@ class EmbeddedUpgrade:
 
     async def _lock(self) -> DirectoryLock:
         try:
-            return await DirectoryLock.take(
-                self._folder.with_name(f"{self._folder.name}.lock"), self._data_dir, patience_secs=_PATIENCE_SECS
-            )
+            return await DirectoryLock.take(upgrade_lock(self._data_dir), self._data_dir, patience_secs=_PATIENCE_SECS)
         except DirectoryInUse as error:
             raise DirectoryInUse(f"another upgrade of {self._data_dir} is running: wait for its end") from error
 
