@@ -42,9 +42,15 @@ EVENTS: Mapping[str, Event] = {
     "config.postponed": Event(
         WARNING, "settings that changed and take a restart to hold; named", "config_reloads_total"
     ),
-    "frame.rejected": Event(WARNING, "bytes that are no good frame were kept as a reject", "frames_rejected_total"),
+    "frame.rejected": Event(
+        WARNING,
+        "a frame was not accepted, and why; it is kept as a reject, unless `reject.dropped` tells of it too",
+        "frames_rejected_total",
+    ),
     "reject.dropped": Event(
-        WARNING, "a reject was counted but not kept: rejects fill their share", "rejects_dropped_total"
+        WARNING,
+        "a reject was counted but not kept: rejects fill their share, or its connection ended before there was room",
+        "rejects_dropped_total",
     ),
     "logger.questioned": Event(
         WARNING, "an MN is unknown, or its PW is not the registered one", "loggers_questioned_total"
@@ -63,7 +69,9 @@ EVENTS: Mapping[str, Event] = {
     "journal.filled": Event(ERROR, "no room: loggers wait until there is", "journal_filled_total"),
     "journal.freed": Event(INFO, "there is room again: loggers go on"),
     "journal.damaged": Event(ERROR, "a segment cannot be read and was kept aside", "journal_damaged_total"),
-    "journal.failed": Event(ERROR, "a write or fsync failed: the process stops", "journal_failures_total"),
+    "journal.failed": Event(
+        ERROR, "a write or fsync failed, or it is an old copy of a journal: the process stops", "journal_failures_total"
+    ),
     "journal.adopted": Event(INFO, "a journal that no process fills any more is being drained"),
     "journal.emptied": Event(INFO, "such a journal is in the database, all of it"),
     "journal.left": Event(WARNING, "such a journal cannot be drained now; it is tried again", "journals_left_total"),

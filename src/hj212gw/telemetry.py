@@ -187,7 +187,10 @@ PACKETS_RELEASED = _counter("packets_released", "Held packets whose readings wer
 PROPOSALS_DROPPED = _counter("proposals_dropped", "Proposals not counted: too many different ones at a time")
 REJECTS_STORED = _counter("rejects_stored", "Rejects committed to the database")
 REJECTS_DROPPED = _counters(
-    "rejects_dropped", "Rejects beyond the journal's share for them: counted, not kept", "reason", REJECT_REASONS
+    "rejects_dropped",
+    "Rejects counted and not kept: over the journal's share for them, or never any room",
+    "reason",
+    REJECT_REASONS,
 )
 REJECTS_DROPPED_BYTES = _counter("rejects_dropped_bytes", "Bytes of rejects that were not kept")
 READINGS_STORED = _counter("readings_stored", "Readings committed to the database for the first time")

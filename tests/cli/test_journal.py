@@ -224,3 +224,22 @@ async def test_journals_of_workers_are_shown_and_checked_too(run, tmp_path):
     (base / "worker-1" / "journal.json").unlink()
     code, out, _ = run("journal", "verify", base)
     assert (code, out.startswith("worker-1/journal.json: identity: is missing")) == (1, True)
+
+
+def test_renew_says_what_it_wrote_and_what_to_do_with_it(run, directory, tmp_path):
+    """Nothing on stdout; a second time the directory is in the way."""
+    code, out, err = run("journal", "renew", directory, tmp_path / "new")
+    uuid = json.loads((tmp_path / "new" / "journal.json").read_text())["uuid"]
+    assert (code, out) == (0, "")
+    assert err.splitlines()[0] == f"{tmp_path / 'new'} is journal {uuid} and holds 700 packets; 0 rejects left out"
+    assert f"journal.directory = {tmp_path / 'new'}" in err
+    code, _, err = run("journal", "renew", directory, tmp_path / "new")
+    assert (code, "is not empty" in err) == (1, True)
+
+
+def test_renew_tells_damage(run, directory, tmp_path):
+    """And where to see what it is."""
+    list_segments(directory)[1].write_bytes(b"no database" * MIB)
+    code, _, err = run("journal", "renew", directory, tmp_path / "new")
+    assert code == 0
+    assert f"damaged files of {directory} were set aside: hj212gw journal verify {directory}" in err

@@ -109,3 +109,26 @@ def test_shell_completes(words, expected):
     program = Path(sys.executable).parent / "hj212gw"
     done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=60, check=False)
     assert set(done.stdout.split()) == expected, done.stderr
+
+
+# Ctrl-C at the moment when a module is imported.
+INTERRUPT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+wanted = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupting())
+from hj212gw.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["hj212gw.cli", "typer", "hj212gw.errors", "hj212gw.config", "asyncpg"])
+@pytest.mark.parametrize("command", [("db", "migrate"), ("aggregate",)], ids=" ".join)
+def test_ctrl_c_while_modules_are_imported(module, command):
+    """Exit 130 and no traceback, whichever module is just being read."""
+    arguments = [sys.executable, "-c", INTERRUPT, module, *command, "--dsn", "postgresql://127.0.0.1:1/nowhere"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr

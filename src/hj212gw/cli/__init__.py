@@ -1,7 +1,7 @@
 """The command line: `hj212gw` and its commands, one module per group."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import typer
@@ -78,11 +78,18 @@ def _global_options(
     """Take what stands before a command."""
 
 
-def main() -> None:
-    """Run a command: exit 0 done, 1 failed, 2 usage, 3 settings, 4 no usable database."""
+def main(on_made: Callable[[], object] | None = None) -> None:
+    """Run a command: exit 0 done, 1 failed, 2 usage, 3 settings, 4 no usable database.
+
+    Args:
+        on_made: called when its module is imported, before it runs.
+    """
     arguments = sys.argv[1:]
     try:
-        build_app(arguments)(args=arguments, prog_name="hj212gw")
+        app = build_app(arguments)
+        if on_made is not None:
+            on_made()
+        app(args=arguments, prog_name="hj212gw")
     except (Hj212Error, OSError) as error:
         sys.exit(_explain(error))
 

@@ -217,6 +217,8 @@ def _check_outputs(csv_file: Path | None, xlsx_file: Path | None, *, as_json: bo
         raise typer.BadParameter("a workbook is no text: expected a file or a folder", param_hint="--xlsx")
     if csv_file == _STDOUT and as_json:
         raise typer.BadParameter("stdout holds one of them: give --csv a file or leave out --json", param_hint="--csv")
+    if csv_file is not None and csv_file.is_dir():
+        raise typer.BadParameter(f"expected a file, {csv_file} is a folder", param_hint="--csv")
     for target, option in ((csv_file, "--csv"), (xlsx_file, "--xlsx")):
         if target is not None and not target.absolute().parent.is_dir():
             raise typer.BadParameter(f"{target.absolute().parent} is no folder", param_hint=option)

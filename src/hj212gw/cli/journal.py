@@ -1,5 +1,6 @@
 """`hj212gw journal`: look into a journal, also while a gateway has it open."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,7 +13,7 @@ from hj212gw.cli.waiting import Waiting, ask_waiting, measure_waiting
 from hj212gw.clock import from_us
 from hj212gw.config import Settings, origins_of
 from hj212gw.errors import JournalUnwritable
-from hj212gw.journal import Finding, JournalReport, SegmentReport, inspect, verify
+from hj212gw.journal import Finding, JournalReport, SegmentReport, inspect, renew, verify
 from hj212gw.journal.layout import list_journals
 from hj212gw.protocol.times import WIRE_ZONE
 
@@ -92,6 +93,24 @@ def verify_command(
         say("all is well" if not findings else f"{len(findings)} findings; nothing was changed")
     if findings:
         raise typer.Exit(1)
+
+
+@_journal.command("renew")
+def renew_command(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A journal that no gateway has open.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="An empty directory, or one that is not there yet.")],
+) -> None:
+    """Write a journal's packets into a new one, which a gateway drains whatever the database has of the old one.
+
+    For a journal that two gateways had. What the database has already is not stored twice; rejects are left out.
+
+    Example: hj212gw journal renew /var/lib/hj212gw/journal /var/lib/hj212gw/journal-2
+    """
+    renewed = asyncio.run(renew(directory, new))
+    say(f"{new} is journal {renewed.uuid} and holds {renewed.packets:,} packets; {renewed.rejects:,} rejects left out")
+    if renewed.damaged:
+        say(f"{renewed.damaged} damaged files of {directory} were set aside: hj212gw journal verify {directory}")
+    say(f"Drain it with journal.directory = {new}, and keep {directory} until it is empty")
 
 
 def _find(directory: Path | None, config: Path | None, data_dir: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from hj212gw.journal.journal import Journal
 from hj212gw.journal.records import ACCEPTED, REJECT, Group, Position, Record
+from hj212gw.journal.renewal import Renewed, renew
 from hj212gw.journal.settings import Damage, JournalObserver, JournalSettings, JournalStats
 from hj212gw.journal.status import Finding, JournalReport, SegmentReport, inspect, verify
 
@@ -18,7 +19,9 @@ __all__ = [
     "JournalStats",
     "Position",
     "Record",
+    "Renewed",
     "SegmentReport",
     "inspect",
+    "renew",
     "verify",
 ]

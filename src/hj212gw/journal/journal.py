@@ -172,12 +172,15 @@ class Journal:
         """Take note of the position up to which all is in the database; it may also go back.
 
         Raises:
-            JournalCorrupt: the position lies behind the end of this journal, so the directory is an old copy.
+            JournalCorrupt: the position lies behind the end of this journal, so the directory is an old copy, or a
+                copy of it was drained.
         """
         if seq > max(self._ledger.head_seq, self._ledger.active.first_seq - 1):
             raise JournalCorrupt(
                 f"journal {self._settings.directory} ends at group {self._ledger.head_seq}, the database has it "
-                f"up to {seq}: this is an old copy of the journal, begin a new one in an empty directory"
+                f"up to {seq}: this is an old copy of the journal, or another gateway drained a copy of it. Keep this "
+                f"directory: up to {self._ledger.pending.records} packets in it may be acknowledged and not stored. "
+                "`hj212gw journal renew` makes a journal of them that can be drained: docs/runbooks/store-refused.md"
             )
         self._ledger.confirmed_seq = seq
         self._count_pending()
