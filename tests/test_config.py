@@ -110,6 +110,11 @@ def test_constructing_settings_reads_no_environment(monkeypatch):
         ("[database]\nretry_first_secs = 0", "expected a number above 0 to 60"),
         ("data_dir = 3", "data_dir = 3 (file {}): expected a path"),
         ("[clock]\nepoch = 2025-01-01T00:00:00", "expected a date and time with its offset"),
+        (
+            '[assessment]\ngood_flags = "N;S"',
+            "assessment.good_flags = 'N;S' (file {}): expected data flags such as N,S",
+        ),
+        ("[assessment]\ngood_flags = []", "expected data flags such as N,S"),
         ("[gateway.port]\nx = 1", "gateway.port = {{'x': 1}} (file {}): expected a whole number"),
         ("[gateway]\nprot = 1", "unknown option gateway.prot (file {}); did you mean gateway.port?"),
         ("port = 1", "unknown option port (file {})"),

@@ -3,9 +3,10 @@
 Numbers in brackets are those of assessment.md, section 12; validity rules are those of data-validity.md.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from hj212gw.config_options import Section, split_list
@@ -21,7 +22,16 @@ _PROVENANCE_IS_IDLE = (
     " they go by the deadline. It holds for hj212gw assess --from-csv and --arrivals upstream:NAME"
 )
 
+_FLAG = re.compile("[A-Za-z0-9]{1,2}")
+
 Codes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+
+
+def check_flags(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no list of data flags: by it no hour would be valid, and nobody would be told why."""
+    if not flags or not all(_FLAG.fullmatch(flag) for flag in flags):
+        raise ValueError("expected data flags such as N or N,S")
+    return flags
 
 
 def codes_field(description: str, *codes: str) -> Any:
@@ -125,7 +135,11 @@ class AssessmentSettings(Section):
     valid_minutes: int = Field(
         default=45, ge=0, le=60, description="Minutes of an hour that device marks have to leave free"
     )
-    good_flags: Codes = codes_field("Flags of data that is valid; a missing flag is N", "N")
+    good_flags: Annotated[Codes, AfterValidator(check_flags)] = Field(
+        default=("N",),
+        description="Flags of data that is valid; a missing flag is N",
+        json_schema_extra={"accepted": "data flags such as N,S"},
+    )
 
 
 def find_idle(settings: AssessmentSettings) -> list[str]:

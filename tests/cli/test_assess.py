@@ -535,6 +535,7 @@ def test_bad_lines_compute_nothing(folder):
         (["--arrivals", "upstream:province"], 2, "files have arrivals of their own"),
         (["--xlsx", "/nowhere/x.xlsx"], 2, "is no folder"),
         (["--csv", "/nowhere/x.csv"], 2, "is no folder"),
+        (["--csv", "."], 2, "expected a file, . is a folder"),
         (["--xlsx", "-"], 2, "a workbook is no text: expected a file or a folder"),
         (["--csv", "-", "--json"], 2, "stdout holds one of them: give --csv a file or leave out --json"),
         (["--range", "--set", "period_figure=mean_of_days"], 3, "ranges are of pooled periods"),

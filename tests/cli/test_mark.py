@@ -195,7 +195,11 @@ def test_proof_is_kept(database, tmp_path):
     assert added.exit_code == 0, added.stderr
     add(database, kind="device")
     proved = run_mark("prove", 2, file, "--by", "赵敏", "--data-dir", data_dir, "--dsn", database)
-    assert (proved.exit_code, proved.stderr.split(":")[0]) == (0, f"mark 2 proved by {digest}")
+    kept, done = proved.stderr.splitlines()[:2]
+    assert (proved.exit_code, done.split(":")[0]) == (0, f"mark 2 proved by {digest}")
+    assert kept == f"{file} is kept as {data_dir / 'proofs' / digest}"
+    elsewhere = run_mark("prove", 2, file, "--data-dir", tmp_path / "new", "--dsn", database)
+    assert f"warning: {tmp_path / 'new'} was made for it" in elsewhere.stderr
     assert [(mark["proof_sha256"], mark["proof_name"]) for mark in read(database)] == [(digest, "停产报告.pdf")] * 2
     (copy,) = (data_dir / "proofs").iterdir()
     assert (copy.name, copy.read_bytes()) == (digest, content)

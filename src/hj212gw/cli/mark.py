@@ -258,12 +258,18 @@ def _keep(file: Path, settings: "Settings", option: str) -> "Proof":
     """Copy a proof before the database is told of it: what it names is always there."""
     from hj212gw.registry.proofs import FOLDER, keep_proof  # noqa: PLC0415 - slow to import
 
+    folder = settings.data_dir / FOLDER
+    is_new = not settings.data_dir.is_dir()
     try:
-        return keep_proof(file, settings.data_dir / FOLDER)
+        proof = keep_proof(file, folder)
     except OSError as error:
         if error.filename is None or Path(error.filename) != file:
             raise
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint=option) from error
+    say(f"{file} is kept as {folder / proof.sha256}")
+    if is_new:
+        say(f"warning: {settings.data_dir} was made for it: name the gateway's own with --data-dir")
+    return proof
 
 
 async def _with_store(settings: "Settings", act: "Callable[[RegistryStore], Awaitable[Any]]") -> Any:
