@@ -119,6 +119,7 @@ class Interrupting:
         if name == wanted:
             os.kill(os.getpid(), signal.SIGINT)
 wanted = sys.argv.pop(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 sys.meta_path.insert(0, Interrupting())
 from hj212gw.__main__ import main
 main()

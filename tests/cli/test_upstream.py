@@ -390,8 +390,9 @@ def test_no_mark_of_a_platform_lapses(dsn, files):
     asked = ("--from", "2026-03-02", "--to", "2026-03-03", "--now", "2026-05-01")
     code, rows, err = assess_upstream(dsn, *asked)
     assert code == 0, err
-    assert rows["immediate"]["groups_not_taking_part"] == 48
-    assert assess_upstream(dsn, *asked, "--set", "vouchers=required")[1]["immediate"]["groups_not_taking_part"] == 0
+    assert [rows[stage]["groups_not_taking_part"] for stage in ("immediate", "completed")] == [48, 48]
+    told = assess_upstream(dsn, *asked, "--set", "vouchers=required")[1]
+    assert [told[stage]["groups_not_taking_part"] for stage in ("immediate", "completed")] == [48, 0]
 
 
 @pytest.mark.parametrize("source", ["province", "upstream", "upstream:", "upstream:two words", "files:march", ""])
