@@ -18,6 +18,15 @@ def calculator(postgres_server_dsn, schema_template):
             found.run(found.close())
 
 
+@pytest.fixture
+async def admin(postgres_dsn):
+    """A connection to the city's database."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await city.found(connection)
+    yield connection
+    await connection.close()
+
+
 @pytest.fixture(scope="module")
 def module_dsn(postgres_server_dsn, schema_template):
     """A database of the module's own with the city registered, dropped afterwards."""

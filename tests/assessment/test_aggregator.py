@@ -8,10 +8,8 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 import asyncpg
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.assessment import city
 from tests.assessment.city import (
     DAY,
     FACTORS,
@@ -38,15 +36,6 @@ from hj212gw.store.gauges import read_gauges
 from hj212gw.store.rates import StaleDay, note_time
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def admin(postgres_dsn):
-    """A connection to the city's database."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await city.found(connection)
-    yield connection
-    await connection.close()
 
 
 async def rate_of(connection, level, identity, stage, *, period="day", start=DAY, policy="national_platform_v2"):

@@ -2,9 +2,6 @@
 
 from datetime import timedelta
 
-import asyncpg
-import pytest
-from tests.assessment import city
 from tests.assessment.city import DAY, StandingClock, local, make_aggregator, send, send_day
 from tests.support import wait_until
 
@@ -26,15 +23,6 @@ OTHERS = (
     "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND backend_type = 'client backend'"
 )
-
-
-@pytest.fixture
-async def admin(postgres_dsn):
-    """A connection to the city's database."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await city.found(connection)
-    yield connection
-    await connection.close()
 
 
 async def rows_read(connection):
