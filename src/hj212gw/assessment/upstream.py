@@ -15,6 +15,7 @@ from hj212gw.protocol.times import WIRE_ZONE
 from hj212gw.registry.cells import parse_id, parse_one_of
 from hj212gw.registry.findings import Findings, Level
 from hj212gw.store.assessment import STAGES
+from hj212gw.store.pool import undone
 from hj212gw.store.upstream import HourKey, UpstreamRate, UpstreamStore
 
 RATE_COLUMNS = ("outlet", "day", "stage")
@@ -164,7 +165,7 @@ async def import_upstream(
         if work.is_wrong:
             return ImportReport(findings, work.read, {}, is_written=False)
         if is_dry_run:
-            async with store.undone():
+            async with undone(store.connection):
                 return ImportReport(findings, work.read, await work.write(now), is_written=False)
         new = await work.write(now)
     return ImportReport(findings, work.read, new, is_written=True)

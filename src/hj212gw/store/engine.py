@@ -115,7 +115,8 @@ async def read_engine(connection: Connection) -> Engine:
 async def _look_into(connection: Connection, engine: Engine) -> Engine:
     is_hyper = await connection.fetchval("SELECT hj212.timescale_schema() IS NOT NULL")
     rows = await connection.fetch(load_query("read_hypertable_sizes" if is_hyper else "read_table_sizes"))
-    engine = engine._replace(table_bytes={row["table_name"]: row["bytes"] for row in rows})
+    rows += await connection.fetch(load_query("read_assessed_sizes"))
+    engine = engine._replace(table_bytes=dict(sorted((row["table_name"], row["bytes"]) for row in rows)))
     if not is_hyper:
         return engine._replace(obstacle=await connection.fetchval("SELECT hj212.columnstore_obstacle()"))
     row = await connection.fetchrow(load_query("read_columnstore"))

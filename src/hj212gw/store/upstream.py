@@ -97,12 +97,6 @@ class UpstreamStore:
         except CONNECTION_ERRORS as error:
             raise sort_error(error) from error
 
-    @asynccontextmanager
-    async def undone(self) -> "AsyncIterator[None]":
-        """Hold a part of a transaction that is undone at its end."""
-        async with undone(self.connection):
-            yield
-
     async def read_base_list(self) -> list[tuple[Any, ...]]:
         """Read the base list as outlet, medium, factor, fields, from and to, None where open."""
         return [tuple(row) for row in await self.connection.fetch(load_query("read_base_list"))]
@@ -169,7 +163,7 @@ class UpstreamStore:
                 found.append(await self.count_days(scope, rules, basis))
                 continue
             # Otherwise the locks of dropped tables would stay to the end, thousands of them.
-            async with self.undone():
+            async with undone(self.connection):
                 await apply_rules(self.connection, scope, rules)
                 found.append(await self._read_counts(scope, basis))
         return found
